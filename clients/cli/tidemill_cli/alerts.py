@@ -12,6 +12,7 @@ from tidemill_cli.failure import WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
+from tidemill_cli.output import say
 from tidemill_cli.tasks import collect_of
 from tidemill_core.domain.alert import AlertKind
 
@@ -129,16 +130,18 @@ def unsilence(
     """End a silence now."""
     request = pb.EndSilenceRequest(silence_id=silence_id)
     with connected(address) as client:
-        ended = client.monitoring.EndSilence(request, timeout=CALL_SECONDS).silence
-    _print_silence(ended, as_json)
+        found = client.monitoring.EndSilence(request, timeout=CALL_SECONDS)
+    _print_silence(found.silence, as_json, "ended")
+    if not (found.was_active or as_json):
+        say("it had ended before: nothing changed")
 
 
-def _print_silence(row: pb.Silence, as_json: bool) -> None:
+def _print_silence(row: pb.Silence, as_json: bool, end: str = "ends") -> None:
     fields = {
         "silence id": row.silence_id,
         "task": row.task or "all",
         "kind": row.kind or "all",
-        "ends": time_text(row.end_time) + " UTC",
+        end: time_text(row.end_time) + " UTC",
         "reason": row.reason,
     }
     print_one(row, fields, as_json)

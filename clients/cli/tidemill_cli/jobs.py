@@ -188,3 +188,5 @@ def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> Non
         request = pb.CancelJobRunRequest(run_id=run_id)
         found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS).job_run
     print_run(found, as_json)
+    if not (found.cancel_requested or as_json):
+        say("it had ended before: nothing changed")

@@ -32,8 +32,10 @@ def resume(
     with connected(address) as client:
         named = the_task(client, task, address)
         request = pb.ResumeReleasesRequest(task=named, actor=current_user(), comment=comment)
-        client.models.ResumeReleases(request, timeout=CALL_SECONDS)
+        was_paused = client.models.ResumeReleases(request, timeout=CALL_SECONDS).was_paused
     if as_json:
-        print_json({"task": named, "paused": False})
-    else:
+        print_json({"task": named, "paused": False, "was_paused": was_paused})
+    elif was_paused:
         say(f"{named} is retrained again")
+    else:
+        say(f"{named} was not paused: nothing changed")

@@ -19,10 +19,11 @@ class PauseStore:
             connection.execute(delete(release_pauses).where(release_pauses.c.task == pause.task))
             connection.execute(release_pauses.insert(), vars(pause))
 
-    def resume(self, task: str) -> None:
-        """End a task's pause; do nothing if it has none."""
+    def resume(self, task: str) -> bool:
+        """End a task's pause; return False if it has none."""
+        this = delete(release_pauses).where(release_pauses.c.task == task)
         with self._database.write() as connection:
-            connection.execute(delete(release_pauses).where(release_pauses.c.task == task))
+            return connection.execute(this).rowcount > 0
 
     def get(self, task: str) -> ReleasePause | None:
         """Return a task's pause; None if it has none."""

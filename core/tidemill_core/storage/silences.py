@@ -23,8 +23,8 @@ class SilenceStore:
         with self._database.write() as connection:
             connection.execute(alert_silences.insert(), asdict(silence))
 
-    def end(self, silence_id: str, now: datetime) -> Silence:
-        """End a silence now; one that has ended stays as it is.
+    def end(self, silence_id: str, now: datetime) -> tuple[Silence, bool]:
+        """End a silence now, and return whether it had not ended before; then it stays as it is.
 
         It is the one with the id, or the only one whose id starts so. Raises as `row_by_id`.
         """
@@ -32,10 +32,10 @@ class SilenceStore:
         with self._database.write() as connection:
             silence = _silence(row_by_id(connection, column, silence_id, "silence"))
             if silence.end_time <= now:
-                return silence
+                return silence, False
             lasts = (column == silence.silence_id, alert_silences.c.end_time > now)
             connection.execute(update(alert_silences).where(*lasts).values(end_time=now))
-        return replace(silence, end_time=now)
+        return replace(silence, end_time=now), True
 
     def page(self, active_at: datetime | None, page: Page) -> tuple[list[Silence], str]:
         """Return a page of silences, newest first, and the next page's token.

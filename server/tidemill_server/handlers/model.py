@@ -127,10 +127,10 @@ class ModelHandler:
         self.pauses.pause(ReleasePause(change.task, asked.actor, asked.comment, asked.time))
 
     @in_thread
-    def resume(self, change: NewChange) -> None:
-        """Resume a task's releases."""
+    def resume(self, change: NewChange) -> bool:
+        """Resume a task's releases, and return whether they were paused."""
         self._checked(change)
-        self.pauses.resume(change.task)
+        return self.pauses.resume(change.task)
 
     async def _wait_loaded(self, before: ModelVersion) -> None:
         name = model_name(before.task, before.model_format)

@@ -94,6 +94,6 @@ class MonitoringHandler:
         return self.silences.page(self.clock() if active_only else None, page)
 
     @in_thread
-    def end_silence(self, silence_id: str) -> Silence:
-        """End a silence now, or raise NotFound."""
+    def end_silence(self, silence_id: str) -> tuple[Silence, bool]:
+        """End a silence now, and return whether it had not ended before; or raise NotFound."""
         return self.silences.end(silence_id, self.clock())

@@ -89,8 +89,8 @@ class ModelServicer:
         self, request: pb.ResumeReleasesRequest, _: object
     ) -> pb.ResumeReleasesResponse:
         """Allow a task's retrainings and promotions again."""
-        await self._handler.resume(NewChange(request.task, request.actor, request.comment, ""))
-        return pb.ResumeReleasesResponse()
+        change = NewChange(request.task, request.actor, request.comment, "")
+        return pb.ResumeReleasesResponse(was_paused=await self._handler.resume(change))
 
     async def ImportModelVersion(
         self, request_iterator: AsyncIterator[pb.ImportModelVersionRequest], _: object

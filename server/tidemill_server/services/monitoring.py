@@ -66,5 +66,6 @@ class MonitoringServicer:
 
     async def EndSilence(self, request: pb.EndSilenceRequest, _: object) -> pb.EndSilenceResponse:
         """End a silence."""
-        ended = await self._handler.end_silence(request.silence_id)
-        return pb.EndSilenceResponse(silence=convert.message(pb.Silence, ended))
+        ended, was_active = await self._handler.end_silence(request.silence_id)
+        silence = convert.message(pb.Silence, ended)
+        return pb.EndSilenceResponse(silence=silence, was_active=was_active)

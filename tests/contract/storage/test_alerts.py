@@ -193,8 +193,9 @@ def test_a_silence_that_is_ended(storage: Storage) -> None:
     _silence(storage, 600)
     _raise(storage, "a")
     assert len(storage.silences.page(later(1), Page())[0]) == 1
-    assert storage.silences.end("s600", later(10)).end_time == later(10)
-    assert storage.silences.end("s600", later(20)).end_time == later(10)
+    for moment, was_active in ((later(10), True), (later(20), False)):
+        ended, changed = storage.silences.end("s600", moment)
+        assert (ended.end_time, changed) == (later(10), was_active)
     assert _send_all(storage, 11) == [AlertEvent.TRIGGER]
     assert storage.silences.page(later(11), Page()) == ([], "")
     with pytest.raises(NotFound, match="silence"):
@@ -207,7 +208,7 @@ def test_short_ids(storage: Storage) -> None:
     _silence(storage, 60_000_000)
     assert storage.alerts.acknowledge(alert.alert_id[:8], "ana", later(5)).acknowledged_by == "ana"
     assert storage.reports.get("report-0").report_id == "report-01"
-    assert storage.silences.end("s6000000", later(6)).end_time == later(6)
+    assert storage.silences.end("s6000000", later(6))[0].end_time == later(6)
     for few in (storage.reports.get, lambda few: storage.silences.end(few, NOW)):
         with pytest.raises(NotFound):
             few("s600000")

@@ -18,6 +18,6 @@ def test_a_task_is_paused_until_it_is_resumed(storage: Storage) -> None:
     storage.pauses.pause(again)
     assert storage.pauses.get("support") == again
     assert storage.pauses.get("other") is None
-    for _ in range(2):
-        storage.pauses.resume("support")
+    for was_paused in (True, False):
+        assert storage.pauses.resume("support") is was_paused
         assert storage.pauses.get("support") is None

@@ -214,8 +214,10 @@ def test_releases_are_paused_and_resumed(front: Front, workspace: Workspace) -> 
     paused = pauses.get("support")
     assert paused is not None
     assert (paused.actor, paused.comment) == ("ann", "labels are checked")
-    front.models.ResumeReleases(pb.ResumeReleasesRequest(task="support"), timeout=10)
-    assert pauses.get("support") is None
+    for was_paused in (True, False):
+        resume = pb.ResumeReleasesRequest(task="support")
+        assert front.models.ResumeReleases(resume, timeout=10).was_paused is was_paused
+        assert pauses.get("support") is None
     unknown = pb.PauseReleasesRequest(task="other")
     refused = refusal(lambda: front.models.PauseReleases(unknown, timeout=10))
     assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")

@@ -636,6 +636,9 @@ class EndSilenceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SILENCE_FIELD_NUMBER: _builtins.int
+    WAS_ACTIVE_FIELD_NUMBER: _builtins.int
+    was_active: _builtins.bool
+    """Whether it held alerts back until now; false if it had ended before."""
     @_builtins.property
     def silence(self) -> Global___Silence:
         """The silence as it is now."""
@@ -644,10 +647,11 @@ class EndSilenceResponse(_message.Message):
         self,
         *,
         silence: Global___Silence | None = ...,
+        was_active: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence", "was_active", b"was_active"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

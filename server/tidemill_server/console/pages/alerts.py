@@ -91,8 +91,8 @@ async def silence(visit: Visit) -> Response:
 async def end_silence(visit: Visit) -> Response:
     """End a silence."""
     request = pb.EndSilenceRequest(silence_id=visit.form.get("silence_id", ""))
-    await visit.ask("MonitoringService/EndSilence", request, pb.EndSilenceResponse)
-    return visit.go(visit.here, "silence_ended")
+    ended = await visit.ask("MonitoringService/EndSilence", request, pb.EndSilenceResponse)
+    return visit.go(visit.here, "silence_ended" if ended.was_active else "ended_before")
 
 
 ROUTES = (

@@ -102,7 +102,8 @@ async def cancel(visit: Visit) -> Response:
     """Ask a run to stop."""
     request = pb.CancelJobRunRequest(run_id=visit.request.path_params["run_id"])
     run = (await visit.ask("JobService/CancelJobRun", request, pb.CancelJobRunResponse)).job_run
-    return visit.go(f"{task_path(visit.task, 'jobs')}/{run.run_id}", "cancelled")
+    notice = "cancelled" if run.cancel_requested else "ended_before"
+    return visit.go(f"{task_path(visit.task, 'jobs')}/{run.run_id}", notice)
 
 
 ROUTES = (

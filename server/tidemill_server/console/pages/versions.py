@@ -162,8 +162,8 @@ async def pause(visit: Visit) -> Response:
 async def resume(visit: Visit) -> Response:
     """Resume the task's releases."""
     request = pb.ResumeReleasesRequest(**_asked(visit))
-    await visit.ask("ModelService/ResumeReleases", request, pb.ResumeReleasesResponse)
-    return visit.go(visit.here, "resumed")
+    found = await visit.ask("ModelService/ResumeReleases", request, pb.ResumeReleasesResponse)
+    return visit.go(visit.here, "resumed" if found.was_paused else "not_paused")
 
 
 def _asked(visit: Visit) -> dict[str, Any]:

@@ -353,6 +353,8 @@ export interface ResumeReleasesRequest {
 
 /** The response of ResumeReleases. */
 export interface ResumeReleasesResponse {
+  /** Whether they were paused. */
+  wasPaused: boolean;
 }
 
 /** A file that an import sends. */
@@ -2472,11 +2474,14 @@ export const ResumeReleasesRequest: MessageFns<ResumeReleasesRequest> = {
 };
 
 function createBaseResumeReleasesResponse(): ResumeReleasesResponse {
-  return {};
+  return { wasPaused: false };
 }
 
 export const ResumeReleasesResponse: MessageFns<ResumeReleasesResponse> = {
-  encode(_: ResumeReleasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ResumeReleasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wasPaused !== false) {
+      writer.uint32(8).bool(message.wasPaused);
+    }
     return writer;
   },
 
@@ -2493,6 +2498,14 @@ export const ResumeReleasesResponse: MessageFns<ResumeReleasesResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wasPaused = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2508,8 +2521,9 @@ export const ResumeReleasesResponse: MessageFns<ResumeReleasesResponse> = {
   create<I extends Exact<DeepPartial<ResumeReleasesResponse>, I>>(base?: I): ResumeReleasesResponse {
     return ResumeReleasesResponse.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<ResumeReleasesResponse>, I>>(_: I): ResumeReleasesResponse {
+  fromPartial<I extends Exact<DeepPartial<ResumeReleasesResponse>, I>>(object: I): ResumeReleasesResponse {
     const message = createBaseResumeReleasesResponse();
+    message.wasPaused = object.wasPaused ?? false;
     return message;
   },
 };

@@ -246,7 +246,11 @@ export interface EndSilenceRequest {
 /** The response of EndSilence. */
 export interface EndSilenceResponse {
   /** The silence as it is now. */
-  silence: Silence | undefined;
+  silence:
+    | Silence
+    | undefined;
+  /** Whether it held alerts back until now; false if it had ended before. */
+  wasActive: boolean;
 }
 
 function createBaseReport(): Report {
@@ -1674,13 +1678,16 @@ export const EndSilenceRequest: MessageFns<EndSilenceRequest> = {
 };
 
 function createBaseEndSilenceResponse(): EndSilenceResponse {
-  return { silence: undefined };
+  return { silence: undefined, wasActive: false };
 }
 
 export const EndSilenceResponse: MessageFns<EndSilenceResponse> = {
   encode(message: EndSilenceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.silence !== undefined) {
       Silence.encode(message.silence, writer.uint32(10).fork()).join();
+    }
+    if (message.wasActive !== false) {
+      writer.uint32(16).bool(message.wasActive);
     }
     return writer;
   },
@@ -1706,6 +1713,14 @@ export const EndSilenceResponse: MessageFns<EndSilenceResponse> = {
             message.silence = Silence.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wasActive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1726,6 +1741,7 @@ export const EndSilenceResponse: MessageFns<EndSilenceResponse> = {
     message.silence = (object.silence !== undefined && object.silence !== null)
       ? Silence.fromPartial(object.silence)
       : undefined;
+    message.wasActive = object.wasActive ?? false;
     return message;
   },
 };
