@@ -1,6 +1,7 @@
 """A job's run: followed until it ends, and printed."""
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from google.protobuf.message import Message
@@ -10,7 +11,7 @@ from tidemill_cli.connection import explanation
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import percent, print_json, print_table, say
+from tidemill_cli.output import percent, print_json, print_table, say, sparkline
 from tidemill_cli.progress import progress_view
 from tidemill_cli.watching import watched
 from tidemill_client import InvalidRequest, TidemillClient, translated_errors
@@ -95,7 +96,7 @@ def _print(run: pb.JobRun, error: str, as_json: bool) -> None:
     }
     print_one(run, fields, as_json)
     if not as_json and run.result.fields:
-        print_table(("result", ""), sorted(_flat(to_json(run.result))), empty="")
+        print_table(("result", ""), sorted(_flat(to_json(run.result)), key=itemgetter(0)), empty="")
 
 
 def _parameters(run: pb.JobRun) -> dict[str, Any]:
@@ -112,14 +113,16 @@ def _parameters(run: pb.JobRun) -> dict[str, Any]:
 def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield a result's values by name; those of an object inside it by `object.name`.
 
-    Each plain value of a list is yielded by itself; of a list of objects, only their number.
+    Numbers in a list are on one line, other plain values have a line each; of other lists, only
+    their length is shown.
     """
     for name, value in result.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", one) for inner, one in _flat(value))
-        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
             yield name, f"{len(value)}: --json shows them"
-        elif isinstance(value, list):
-            yield from ((name, one) for one in value)
+        elif isinstance(value, list) and all(isinstance(one, int | float) for one in value):
+            numbers = ", ".join(str(one) for one in value)
+            yield name, f"{sparkline(value)}  {numbers}" if name.endswith("_counts") else numbers
         else:
             yield name, value

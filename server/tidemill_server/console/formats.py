@@ -1,6 +1,7 @@
 """How pages write times, numbers and names."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -17,6 +18,7 @@ from tidemill_core.counted import counted
 MAX_PRETTY = 20_000
 """Characters of a value that a page shows."""
 NOTHING = "\N{EN DASH}"
+_NUMBERS = re.compile(r"\[\s+([-+.\deE]+(?:,\s+[-+.\deE]+)*)\s+\]")
 _STEPS = ((60, "s"), (3600, "min"), (86400, "h"), (86400 * 60, "d"))
 
 
@@ -82,8 +84,9 @@ def estimate(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pretty(value: Any) -> str:
-    """Return a value of a run's result or a report as indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False)[:MAX_PRETTY]
+    """Return a value of a run's result or a report as indented JSON; its numbers need no lines."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)[:MAX_PRETTY]
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
