@@ -42,6 +42,15 @@ def test_every_named_file_and_module_exists(name: str) -> None:
     assert missing + [module for module in modules if find_spec(module) is None] == []
 
 
+@pytest.mark.parametrize("name", TRACKED)
+def test_a_page_that_installs_an_extra_says_that_make_run_has_it(name: str) -> None:
+    """`make run` installs all extras, so only those who did not use it install one."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    extras = re.findall(r"pip install -c constraints\.txt '\.\[([\w,]+)\]'", text)
+    wanted = {extra for some in extras for extra in some.split(",")}
+    assert "`make run`" in text or wanted <= {"all", "dev", "jobs", "server"}
+
+
 def test_the_readme_names_every_port_that_a_second_stack_must_change(tmp_path: Path) -> None:
     """Who follows it has a stack beside another one, not a refusal."""
     task = TaskSettings(sources=[FilesSource(path=tmp_path / "rows.csv")])
