@@ -1,12 +1,10 @@
 """The Open Inference Protocol on the front's port, with NVIDIA's own clients."""
 
 import queue
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
@@ -19,7 +17,6 @@ from tritonclient.utils import InferenceServerException
 from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.models import LENGTH, TinyModel, tokenizer_json
 from tests.integration.server.refusal import refusal, words
-from tests.integration.server.test_outages import rows
 from tests.plugins.triton import CONTROL_KEY, RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill_core.text import TextEncoder
@@ -243,24 +240,6 @@ def test_tritons_own_errors_are_passed_on(front: Front, client: Any) -> None:
         client.get_model_metadata(MODEL, "99")
 
 
-def test_bad_items_of_a_stream_are_answered_and_it_goes_on(front: Front) -> None:
-    """An item that is refused gets its own `error_message` in its place."""
-    asked = [request(number) for number in range(5)]
-    asked[1].model_name = "other-onnx"
-    asked[2].inputs[0].name = "nothing"
-    asked[3].inputs[0].parameters["shared_memory_region"].string_param = "x"
-    answers = list(stub(front).ModelStreamInfer(iter(asked), timeout=10))
-    assert [answer.infer_response.id for answer in answers] == [f"n{i}" for i in range(5)]
-    assert [answer.error_message for answer in answers] == [
-        "",
-        "there is no model 'other-onnx'",
-        "unexpected inference input 'nothing' for model 'support-onnx'",
-        "inputs[0].parameters.shared_memory_region: "
-        "shared memory is not available here; send the values themselves",
-        "",
-    ]
-
-
 @pytest.mark.parametrize("method", sorted(EXPOSED))
 def test_what_cannot_be_decoded_is_refused(front: Front, method: str) -> None:
     """Incomplete messages are MALFORMED_MESSAGE, as everywhere."""
@@ -280,38 +259,3 @@ def test_reflection_lists_the_service(front: Front) -> None:
     answer = next(iter(reflect(iter([asked]), timeout=5)))
     names = [service.name for service in answer.list_services_response.service]
     assert "inference.GRPCInferenceService" in names
-
-
-def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton) -> None:
-    """Without a reader, calls to Triton soon stop; when it reads, all are answered."""
-    # The answers are more than the server holds for a connection.
-    count, many = 6000, ["my card"] * 100
-    fixed_window = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
-    with grpc.insecure_channel(front.address, fixed_window) as channel:
-        slow = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        before = rows(triton)
-        stream = slow.ModelStreamInfer((request(i, many) for i in range(count)), timeout=60)
-        assert next(stream).infer_response.id == "n0"
-        wait_until(lambda: _quiet(triton), "Triton is asked for nothing more", 10)
-        assert rows(triton) - before < count * len(many) / 2
-        assert stub(front).ModelInfer(request(), timeout=5).id == "n0"
-        assert [answer.infer_response.id for answer in stream] == [f"n{i}" for i in range(1, count)]
-
-
-def _quiet(triton: RunningTriton) -> bool:
-    before = rows(triton)
-    time.sleep(0.3)  # as long as it takes to say that nothing happens
-    return rows(triton) == before
-
-
-def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningTriton) -> None:
-    """After a caller cancels, Triton gets no more calls, and others are answered."""
-    stream = stub(front).ModelStreamInfer(request(number) for number in iter(int, 1))
-    for _ in range(100):
-        next(stream)
-    stream.cancel()
-    wait_until(lambda: _quiet(triton), "Triton is asked for nothing more")
-    assert refusal(lambda: next(stream)).code == "CANCELLED"
-    assert "unexpected_error" not in front.log()
-    assert "never retrieved" not in front.log()
-    assert stub(front).ModelInfer(request(), timeout=5).id == "n0"

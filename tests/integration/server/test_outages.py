@@ -13,6 +13,7 @@ from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_health import NOT_SERVING, SERVING, health
+from tests.integration.server.triton_load import rows
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
@@ -31,11 +32,6 @@ def halted(triton: RunningTriton) -> Iterator[None]:
         yield
     finally:
         os.kill(triton.process.pid, signal.SIGCONT)
-
-
-def rows(triton: RunningTriton) -> int:
-    """Return how many texts Triton has answered."""
-    return triton.statistics("support-onnx").inference_count
 
 
 def seconds_of(call: Any) -> float:

@@ -1,7 +1,6 @@
 """StreamPredict: pipelined, in order, bounded, and ended by either side."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -10,8 +9,8 @@ import pytest
 from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.models import WORDS
 from tests.integration.server.refusal import read, refusal, words
+from tests.integration.server.triton_load import rows, wait_quiet
 from tests.plugins.triton import RunningTriton
-from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc
 
@@ -24,22 +23,6 @@ def request(
 ) -> pb.StreamPredictRequest:
     """Return one message, whose id is padded to a length."""
     return pb.StreamPredictRequest(id=f"n{number}".ljust(id_length, "."), task=task, text=text)
-
-
-def rows(triton: RunningTriton) -> int:
-    """Return how many texts Triton has received."""
-    return triton.statistics("support-onnx").inference_count
-
-
-def wait_quiet(triton: RunningTriton) -> None:
-    """Wait until Triton receives nothing for a moment."""
-
-    def quiet() -> bool:
-        before = rows(triton)
-        time.sleep(0.3)  # as long as it takes to say that nothing happens
-        return rows(triton) == before
-
-    wait_until(quiet, "Triton is asked for nothing more")
 
 
 def test_answers_come_in_the_order_of_the_requests(front: Front) -> None:

@@ -20,6 +20,10 @@ from tidemill_core.storage.api_keys import NewApiKey
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 
+OpenPage = Callable[..., Page]
+"""Opens a page of the console for some scopes; all by default."""
+
+
 class ConsoleSite:
     """A front that requires keys, with a workspace to look at."""
 
@@ -97,7 +101,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(site: ConsoleSite, browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(site: ConsoleSite, browser: Browser) -> Iterator[OpenPage]:
     """Yield a function that opens a page of the console; no page may log an error."""
     contexts, problems = [], []
 

@@ -188,26 +188,9 @@ def _predictions(workspace: Workspace, now: datetime, script: str) -> list[str]:
         text = TEXTS[number % len(TEXTS)] if number % 50 else f"{script} {number}"
         label, confidence = chance.choice(LABELS), chance.uniform(0.45, 0.99)
         claims = PredictionClaims(TASK, CHAMPION, time, 1.0)
-        scores = (Score(label, confidence),)
-        batch.append(
-            Prediction(
-                signer.sign(claims),
-                TASK,
-                CHAMPION,
-                text,
-                label,
-                confidence,
-                scores,
-                False,
-                "Predict",
-                "",
-                "",
-                {},
-                1.0,
-                chance.uniform(2.0, 9.0),
-                time,
-            )
-        )
+        answer = (text, label, confidence, (Score(label, confidence),), False)
+        call = ("Predict", "", "", {}, 1.0, chance.uniform(2.0, 9.0), time)
+        batch.append(Prediction(signer.sign(claims), TASK, CHAMPION, *answer, *call))
     workspace.storage.predictions.add(batch)
     return [each.prediction_id for each in batch]
 
