@@ -3,17 +3,20 @@
 `tests/e2e/test_guides.py` runs the commands of all blocks, or names the test that does.
 """
 
+import ast
 import importlib
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import typer
 from pydantic import ValidationError
+from typer._click.exceptions import UsageError
 
 from tidemill_cli.main import COMMANDS
 from tidemill_core.settings import Settings
@@ -27,6 +30,7 @@ PAGES = [
 ]
 _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(tidemill [^`\n]+)`")
+_QUOTED = re.compile(rf"tidemill (?:{'|'.join(COMMANDS)})\b[^`,;()&\n\"]*")
 _PATH = re.compile(r"(?<![\w/.])(/(?:v1|health|predict|docs|openapi)[\w/{}:.-]*)")
 _TASKS = {"support": {"sources": [{"path": "rows.csv"}]}}
 
@@ -81,16 +85,26 @@ def problem_of(command: str) -> str:
     if words[0] not in COMMANDS:
         return f"there is no command {words[0]}"
     group = typer.main.get_command(importlib.import_module(f"tidemill_cli.{words[0]}").app)
-    for word in words[1:]:
-        if not (verbs := getattr(group, "commands", {})) or word.startswith("-"):
-            break
-        if word not in verbs:
-            return f"there is no {words[0]} {word}"
-        group = verbs[word]
+    given = words[1:]
+    while given and (verbs := getattr(group, "commands", {})) and not given[0].startswith("-"):
+        if given[0] not in verbs:
+            return f"there is no {words[0]} {given[0]}"
+        group = verbs[given.pop(0)]
     known = {each for param in group.params for each in (*param.opts, *param.secondary_opts)}
     options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
-    unknown = sorted(options - known - {"--help"})
-    return f"it has no option {', '.join(unknown)}" if unknown else ""
+    if unknown := sorted(options - known - {"--help"}):
+        return f"it has no option {', '.join(unknown)}"
+    return _too_many(group, given)
+
+
+def _too_many(command: Any, given: list[str]) -> str:
+    """Return which words a command does not accept; empty if it accepts all."""
+    if hasattr(command, "commands") or "--help" in given:
+        return ""
+    with suppress(UsageError):  # the value of an option may be left out in a sentence
+        _, extra, _ = command.make_parser(command.context_class(command)).parse_args(given)
+        return f"it does not accept {' '.join(extra)}" if extra else ""
+    return ""
 
 
 ALL_COMMANDS = sorted(set(commands()))
@@ -108,6 +122,35 @@ def test_every_command_of_the_docs_exists() -> None:
         for place, command in ALL_COMMANDS
         if (problem := problem_of(command))
     ]
+    assert wrong == []
+
+
+def commands_of_messages() -> Iterator[tuple[str, str]]:
+    """Yield the command lines that errors, advice and other strings of the code quote."""
+    for folder in ("core", "server", "jobs", "clients/python", "clients/cli"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(text)) if "tidemill " in text else ():
+                for found in _QUOTED.findall(_said(node)):
+                    yield str(path.relative_to(ROOT)), found.rstrip(" .")
+
+
+def _said(node: ast.AST) -> str:
+    """Return a string of the code, with a word where it has a value; empty for anything else."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            _said(part) if isinstance(part, ast.Constant) else "x" for part in node.values
+        )
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.sub(r"{\w*}", "x", node.value)
+    return ""
+
+
+def test_every_command_of_a_message_is_accepted() -> None:
+    """What errors and alerts advise to type is a command, with the words and options it accepts."""
+    found = sorted(set(commands_of_messages()))
+    assert len(found) > 100
+    wrong = [(place, command, why) for place, command in found if (why := problem_of(command))]
     assert wrong == []
 
 

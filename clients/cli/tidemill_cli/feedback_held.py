@@ -1,4 +1,4 @@
-"""`tidemill feedback held|release|drop`: verdicts that are held for review."""
+"""`tidemill feedback held`, `release` and `drop`: verdicts that are held for review."""
 
 from enum import StrEnum
 from typing import Annotated

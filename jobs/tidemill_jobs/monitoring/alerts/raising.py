@@ -39,7 +39,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "rollout": Problem(
         Severity.CRITICAL,
         "The champion answers all calls again. See why in the report, and what the version did "
-        "(`tidemill models list {task}`), before you release another one.",
+        "(`tidemill models list --task {task}`), before you release another one.",
     ),
     "feedback": Problem(
         Severity.WARNING,
@@ -49,7 +49,7 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     RETRAINING: Problem(
         Severity.WARNING,
-        "The champion stays as it is. See what went wrong "
+        "No new version answers. See what went wrong "
         "(`tidemill jobs runs --task {task}`, `tidemill models list --task {task}`), fix it, and "
         "retrain (`tidemill jobs run retrain --task {task}`).",
     ),
