@@ -215,7 +215,7 @@ ROUTES = (
     ),
     Route("POST", "/v1/silences", "MonitoringService/SilenceAlerts", "silence", _SILENCE),
     Route("GET", "/v1/silences", "MonitoringService/ListSilences", example={"active_only": True}),
-    Route("POST", "/v1/silences/{silence_id}:end", "MonitoringService/EndSilence", "silence"),
+    Route("POST", "/v1/silences/{silence_id}:end", "MonitoringService/EndSilence"),
     Route("GET", "/v1/jobs", "JobService/ListJobs", example={"page_size": 10}),
     Route(
         "POST",
