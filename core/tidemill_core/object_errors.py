@@ -48,6 +48,11 @@ def without_user(text: str) -> str:
     return _USER.sub("://", text)
 
 
+def _said(error: Exception) -> str:
+    """Return an error's message without the full stop at its end, because more words follow."""
+    return str(error).removesuffix(".")
+
+
 @contextmanager
 def converted(url: str) -> Iterator[None]:
     """Convert the errors of file systems, which have their own classes.
@@ -62,15 +67,15 @@ def converted(url: str) -> Iterator[None]:
     except (TidemillError, ObjectGone):
         raise
     except FileNotFoundError as error:
-        detail = f"{error}: create the bucket, or fix the URL"
+        detail = f"{_said(error)}: create the bucket, or fix the URL"
         raise ObjectStorageRefused(url, detail) from error
     except PermissionError as error:
-        detail = f"{error}: the credentials need to read, write, list and delete"
+        detail = f"{_said(error)}: the credentials need to read, write, list and delete"
         raise ObjectStorageRefused(url, detail) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
             raise
-        detail = without_user(str(error)) or type(error).__name__
+        detail = without_user(_said(error)) or type(error).__name__
         if type(error).__name__ in _NO_CREDENTIALS:
             cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
             raise ObjectStorageRefused(url, f"{detail}: {cure}") from error

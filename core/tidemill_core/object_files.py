@@ -7,14 +7,19 @@ from tidemill_core.durable import STAGED
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
 from tidemill_core.object_errors import converted, without_user
+from tidemill_core.row_places import is_web
 
 
 def open_files(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the URL's path in it.
 
     Raises:
-        ConfigurationError: the package that reads such URLs is not installed, or there is none.
+        ConfigurationError: the package that reads such URLs is not installed, or there is none; or
+            it is a URL of a web server.
     """
+    if is_web(url):
+        rule = f"{without_user(url)} can only be read: name a bucket, such as s3://my-bucket/folder"
+        raise ConfigurationError(rule)
     try:
         from fsspec.core import url_to_fs
 

@@ -22,6 +22,7 @@ FORMATS = {
 """The format of a file with rows, by the end of its name."""
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
+_SHOWN = 60
 
 
 class PlaceIsPrivate(DataError):
@@ -73,8 +74,9 @@ class DatabasePlace:
 
     @property
     def shown(self) -> str:
-        """The place for people, as sources show it."""
-        return "db:query" if self.is_query else f"db:{self.rows}"
+        """The place for people; of a long query, the beginning."""
+        rows = self.rows if len(self.rows) <= _SHOWN else f"{self.rows[:_SHOWN]}…"
+        return f"{self.database}#{rows}"
 
     @property
     def url(self) -> str:
@@ -144,13 +146,21 @@ def written_format(place: str) -> FileFormat:
     return FileFormat(found, suffix, compression)
 
 
+def is_web(place: str) -> bool:
+    """Return whether a place is a URL of a web server."""
+    return place.lower().startswith(("http://", "https://"))
+
+
 def check_output(place: str) -> None:
     """Check that rows can be written to a place, as far as its name shows.
 
     Raises:
-        DataError: CHAINED_URL, TABLE_NOT_NAMED or UNKNOWN_FORMAT.
+        DataError: CHAINED_URL, TABLE_NOT_NAMED, READ_ONLY_URL or UNKNOWN_FORMAT.
     """
     table = database_place(place)
+    if is_web(place):
+        problem = "a web server's files can only be read; name a file, a bucket or a table"
+        raise DataError("READ_ONLY_URL", problem)
     if table is None:
         written_format(place)
     elif table.is_query:

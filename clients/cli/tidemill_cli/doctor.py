@@ -27,9 +27,15 @@ def doctor(
     # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.doctor_checks import examine
     from tidemill_cli.doctor_objects import examine_objects
+    from tidemill_cli.doctor_sagemaker import examine_sagemaker
     from tidemill_cli.doctor_sinks import try_sinks
 
-    checks = [*examine(), *examine_objects(), *(try_sinks() if alerts else [])]
+    checks = [
+        *examine(),
+        *examine_objects(),
+        *examine_sagemaker(),
+        *(try_sinks() if alerts else []),
+    ]
     if as_json:
         print_json(checks)
     else:

@@ -22,7 +22,6 @@ from tidemill_core.settings import (
     load_settings,
     unset_variables,
 )
-from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor import (
     ListeningPort,
@@ -66,7 +65,6 @@ def examine() -> list[Check]:
         return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
     checks += [_settings(settings), *_variables(settings)]
     checks += _trackers(settings)
-    checks += _sagemaker(settings.sagemaker)
     checks += _arize(settings)
     checks += [_triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
@@ -109,19 +107,6 @@ def _trackers(settings: Settings) -> Iterator[Check]:
     for name in missing:
         remedy = installation("wandb" if name == "wandb" else "jobs")
         yield Check("tracking", "warn", f"{name} is not installed; its runs wait", remedy)
-
-
-def _sagemaker(settings: SagemakerSettings) -> Iterator[Check]:
-    """Check the settings of SageMaker, if there are some."""
-    if settings == SagemakerSettings():
-        return
-    if settings.missing:
-        remedy = f"set them in {WORKSPACE_FILE}"
-        yield Check("sagemaker", "fail", f"not set: {settings.missing}", remedy)
-    elif find_spec("boto3") is None:
-        yield Check("sagemaker", "fail", "boto3 is not installed", installation("sagemaker"))
-    else:
-        yield Check("sagemaker", "ok", f"trains with {settings.image} in {settings.bucket}")
 
 
 def _arize(settings: Settings) -> Iterator[Check]:

@@ -77,6 +77,8 @@ def _described(kind: pb.ImportFileKind.ValueType, path: Path) -> pb.ImportFile:
             size += len(data)
     except OSError as error:
         raise CannotRead(path, error) from error
+    if not size:
+        raise WrongUsage(f"{path} is empty")
     return pb.ImportFile(kind=kind, size_bytes=size, sha256=digest.hexdigest())
 
 

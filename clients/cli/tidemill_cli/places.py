@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+_RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(.+)", re.DOTALL)
 _NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
@@ -17,7 +18,12 @@ Follow = Annotated[bool, typer.Option(help="Wait until it ends, and show its pro
 
 
 def absolute(place: str) -> str:
-    """Return a path in full, because the jobs run in another folder; leave URLs as they are."""
+    """Return a path, also that of a SQLite, in full, because the jobs run in another folder.
+
+    Other URLs stay as they are.
+    """
+    if sqlite := _RELATIVE_SQLITE.match(place):
+        return f"{sqlite[1]}{Path.cwd() / sqlite[2]}"
     if _NOT_A_PATH.match(place):
         return place
     return str(Path(place).expanduser().absolute())

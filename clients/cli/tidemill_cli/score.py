@@ -101,7 +101,7 @@ def _print_counts(result: Mapping[str, Any]) -> None:
             "kept from an earlier run": f"{int(result['kept_rows']):,}" * bool(result["kept_rows"]),
             "rows without an answer": errors,
             "abstained": f"{int(result['abstained']):,}" * bool(result["abstained"]),
-            "mean confidence": percent(result["mean_confidence"]),
+            "mean confidence": percent(result["mean_confidence"]) if result["answered"] else "",
             "rate": f"{result['rows_per_second']:,.0f} rows/s",
         }
     )

@@ -38,10 +38,12 @@ def read_labels(content: bytes) -> LabelsFile:
     except (ValueError, RecursionError) as error:
         raise ModelRefused("the labels file is not JSON", _EXPECTED) from error
     padding_id = found.get("pad_token_id") if isinstance(found, dict) else None
+    if padding_id is not None and type(padding_id) is not int:
+        raise ModelRefused(f"pad_token_id is {str(padding_id)[:60]!r}", "a token id, or null")
     labels = _in_order(found["id2label"]) if _has_ids(found) else found
     if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
-        raise ModelRefused("the labels file has something else", _EXPECTED)
-    return LabelsFile(tuple(labels), padding_id if isinstance(padding_id, int) else None)
+        raise ModelRefused("the labels file has no list of names and no id2label", _EXPECTED)
+    return LabelsFile(tuple(labels), padding_id)
 
 
 def _has_ids(found: Any) -> bool:
@@ -72,7 +74,7 @@ def task_labels(
     """
     named = tuple(current(label, renames) for label in labels)
     if twice := {label for label, count in Counter(named).items() if count > 1}:
-        raise ModelRefused(f"the model has twice the labels {_listed(twice)}", "each label once")
+        raise ModelRefused(f"the model has labels twice: {_listed(twice)}", "each label once")
     if unknown := set(named) - set(known):
         raise ModelRefused(
             f"the model has labels that the task does not: {_listed(unknown)}",

@@ -145,7 +145,8 @@ def _refusal(what: str, answer: Any) -> ModelRefused:
     doing = {"open": "loaded", "answer": "run", "wrap": "wrapped"}[what]
     return ModelRefused(
         f"the model cannot be {doing}: {answer['error']}",
-        "a model that answers token ids in its tokenizer's range, in batches of any size",
+        "a model that answers token ids in its tokenizer's range, in batches of any size and in "
+        "rows of the length that --max-length names",
     )
 
 

@@ -32,6 +32,8 @@ def read_tokenizer(content: bytes, padding_id: int | None) -> TokenizerFile:
     expected = "the tokenizer.json that `tokenizer.save_pretrained` writes for a fast tokenizer"
     try:
         tokenizer = Tokenizer.from_str(content.decode())
+    except UnicodeError as error:
+        raise ModelRefused("the tokenizer is not a file of UTF-8 text", expected) from error
     except Exception as error:  # the library raises no class of its own
         reason = str(error)[:200]
         raise ModelRefused(f"the tokenizer cannot be read: {reason}", expected) from error

@@ -74,7 +74,7 @@ class Summary:
             "answered": answered,
             "errors": dict(sorted(self._problems.items())),
             "abstained": self.abstained,
-            "mean_confidence": self._confidence / answered if answered else 0.0,
+            "mean_confidence": self._confidence / answered if answered else None,
             "confidence_counts": self._bins.tolist(),
             "labels": {self._labels[i]: int(self._counts[i]) for i in order if self._counts[i]},
             "kept_rows": self.rows - self._new_rows,

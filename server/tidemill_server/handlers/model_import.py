@@ -144,8 +144,11 @@ def _is_of(run: JobRun, upload_id: str) -> bool:
 
 def _check_file(field: str, file: ImportFile) -> None:
     limit = MAX_BYTES[file.kind]
-    if not 1 <= file.size_bytes <= limit:
-        rule = f"is {file.size_bytes:,}; a {file.kind} has 1 to {limit:,} bytes"
+    kind = file.kind.lower()
+    if file.size_bytes < 1:
+        raise InvalidArgument("FILE_EMPTY", f"{field}.size_bytes", f"the {kind} file is empty")
+    if file.size_bytes > limit:
+        rule = f"is {file.size_bytes:,}; a {kind} file has at most {limit:,} bytes"
         raise InvalidArgument("FILE_TOO_LARGE", f"{field}.size_bytes", rule)
     if not _SHA256.fullmatch(file.sha256):
         raise InvalidArgument("NOT_A_DIGEST", f"{field}.sha256", "is not 64 hexadecimal digits")

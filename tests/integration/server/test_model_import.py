@@ -166,7 +166,7 @@ BAD: dict[str, tuple[list[pb.ImportModelVersionRequest], tuple[str, str]]] = {
         [_without(pb.IMPORT_FILE_KIND_LABELS)],
         ("FILES_INCOMPLETE", "description.files"),
     ),
-    "an empty file": ([_with_size(0)], ("FILE_TOO_LARGE", "description.files[0].size_bytes")),
+    "an empty file": ([_with_size(0)], ("FILE_EMPTY", "description.files[0].size_bytes")),
     "a huge file": (
         [_with_size((1 << 30) + 1)],
         ("FILE_TOO_LARGE", "description.files[0].size_bytes"),

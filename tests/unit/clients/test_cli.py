@@ -136,12 +136,15 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
         ["models", "show", "1", "2"],
         ["models", "import", "--model", "m.bin", "--tokenizer", "t", "--labels", "l"],
         ["models", "import", "--model", "no.onnx", "--tokenizer", "t", "--labels", "l"],
+        ["models", "import", "--model", "empty.onnx", "--tokenizer", "t", "--labels", "l"],
         ["models", "traffic", "support", "--canary", "ten"],
         ["models", "traffic", "support", "--champion-only", "--shadow", "3"],
         ["datasets", "export", "12345678", "rows.xlsx"],
         ["datasets", "export", "12345678", "rows.csv", "--split", "all"],
         ["datasets", "gc", "--keep", "0"],
         ["datasets", "show", "--html", "page.txt"],
+        ["datasets", "show", "--html", "nowhere/page.html"],
+        ["datasets", "export", "12345678", "https://example.com/rows.csv"],
         ["jobs", "run", "check_drift", "--task", "support", "--seed", "1"],
         ["predict", "support", "\udcff", "--address", NOBODY],
         ["up"],
@@ -152,7 +155,7 @@ def test_wrong_usage_ends_with_2(
     arguments: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Wrong arguments are refused before a call to the server."""
-    assert workspace.is_dir()
+    (workspace / "empty.onnx").touch()
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
 
@@ -234,6 +237,15 @@ def test_a_file_that_cannot_be_read_ends_with_2(
         assert run(command) == 2
         said = "error: missing cannot be read: No such file or directory\n"
         assert capsys.readouterr().err == said
+
+
+def test_an_empty_model_file_is_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An import whose file is empty is not sent."""
+    for name in ("model.onnx", "tokenizer.json", "labels.json"):
+        (workspace / name).write_text("" if name == "labels.json" else "some")
+    files = ["--model", "model.onnx", "--tokenizer", "tokenizer.json", "--labels", "labels.json"]
+    assert run(["models", "import", *files, "--address", NOBODY]) == 2
+    assert capsys.readouterr().err == "error: labels.json is empty\n"
 
 
 def test_a_label_file_that_is_not_json_says_what_to_export(

@@ -100,16 +100,31 @@ def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
 
 
 def test_doctor_names_what_sagemaker_needs(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Settings of SageMaker are checked as soon as one is set."""
+    """Settings of SageMaker, a region and credentials are checked as soon as a setting is set."""
     assert run(["init"]) == 0
     settings = workspace / "tidemill.toml"
     before = settings.read_text()
-    for section, result, found in (
-        ('bucket = "b"', "fail", "not set: sagemaker.role, sagemaker.image"),
-        ('bucket = "b"\nrole = "r"\nimage = "i"', "ok", "trains with i in b"),
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(workspace / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    whole = 'bucket = "b"\nrole = "r"\nimage = "i"'
+    for variables, section, result, found in (
+        ({}, 'bucket = "b"', "fail", "not set: sagemaker.role, sagemaker.image"),
+        ({}, whole, "fail", "AWS's tools find no region and no credentials"),
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, whole, "fail", "AWS's tools find no credentials"),
+        (
+            {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"},
+            whole,
+            "ok",
+            "trains with i in b",
+        ),
     ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         settings.write_text(f"{before}\n[sagemaker]\n{section}\n")
         capsys.readouterr()
         run(["doctor", "--json"])

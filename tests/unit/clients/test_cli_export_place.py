@@ -9,6 +9,7 @@ from tests.plugins import small_disk
 from tidemill_cli.dataset_files import EXPORTS, ExportPlace, export_rows
 from tidemill_cli.failure import CannotWrite, WrongUsage
 from tidemill_core.dataset_folder import EXAMPLES_FILE
+from tidemill_core.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("url", ["s3://rows.csv", "s3:///rows.csv", "file://rows.csv", "://a.csv"])
@@ -16,6 +17,12 @@ def test_a_url_without_a_bucket_or_folder(url: str) -> None:
     """It is refused, instead of a file that appears in some local folder."""
     with pytest.raises(WrongUsage, match="write a bucket or folder before the file's name"):
         ExportPlace(url)
+
+
+def test_a_web_server_takes_no_export() -> None:
+    """It is refused before the rows are sent there."""
+    with pytest.raises(ConfigurationError, match=r"http://127\.0\.0\.1:1 can only be read: name a"):
+        ExportPlace("http://127.0.0.1:1/rows.csv")
 
 
 @pytest.mark.parametrize("suffix", EXPORTS)

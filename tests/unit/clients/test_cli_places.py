@@ -14,8 +14,18 @@ def test_a_path_is_in_full(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://bucket/in.csv", "sqlite:///x.db#rows", "env:WAREHOUSE_URL#rows", "/in.csv"]
+    "place",
+    [
+        *("s3://bucket/in.csv", "sqlite:////x.db#rows", "sqlite:///file:x.db?uri=true#rows"),
+        *("env:WAREHOUSE_URL#rows", "postgresql:///shop#rows", "/in.csv"),
+    ],
 )
 def test_urls_and_full_paths_stay(place: str) -> None:
     """A URL, a database and a full path are the same on every machine."""
     assert absolute(place) == place
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_the_path_of_a_sqlite_is_in_full(scheme: str) -> None:
+    """As that of a file: otherwise the jobs look for it, or make it, in their own folder."""
+    assert absolute(f"{scheme}:///x.db#rows") == f"{scheme}:///{Path.cwd()}/x.db#rows"

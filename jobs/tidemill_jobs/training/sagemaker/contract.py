@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.model_repository import TrainingRecord
+from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
 
 CHANNEL = "dataset"
@@ -50,12 +52,17 @@ def settings_of(values: Mapping[str, str]) -> tuple[TrainingSettings, str]:
     """Return a training's settings and the format of its model from their strings.
 
     Raises:
-        ValidationError: a value is out of range.
+        ConfigurationError: a value is wrong; names it.
     """
     known = TrainingSettings.model_fields.keys() & values.keys()
     given: dict[str, Any] = {name: values[name] for name in known}
-    given["hyperparameters"] = json.loads(values.get("hyperparameters", "{}"))
-    training = TrainingSettings.model_validate(given)
+    found = values.get("hyperparameters", "{}")
+    try:
+        given["hyperparameters"] = json.loads(found)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"hyperparameters is {found!r:.80}: it must be JSON") from error
+    with problems_named(TrainingSettings):
+        training = TrainingSettings.model_validate(given)
     return training, values.get("format", "onnx")
 
 

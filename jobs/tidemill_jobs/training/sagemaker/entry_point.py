@@ -10,13 +10,15 @@ in the channel `input/data/dataset`, the result goes to `model`, and the reason 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from tidemill_core.errors import TidemillError
+from tidemill_core.durable import cause
+from tidemill_core.errors import ConfigurationError, DataError, TidemillError
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.export import EXPORTERS
@@ -57,9 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(root: Path) -> None:
-    values = json.loads((root / "input" / "config" / "hyperparameters.json").read_bytes())
-    training, model_format = contract.settings_of(values)
-    rows = pl.read_parquet(root / "input" / "data" / contract.CHANNEL / contract.ROWS_FILE)
+    training, model_format = _settings(root / "input" / "config" / "hyperparameters.json")
+    rows = _rows(root / "input" / "data" / contract.CHANNEL / contract.ROWS_FILE)
     result = root / "model"
     result.mkdir(parents=True, exist_ok=True)
     course = _Course(result / contract.COURSE_FILE)
@@ -68,6 +69,32 @@ def _train(root: Path) -> None:
     content = EXPORTERS[model_format](trained.classifier, trained.sequence_length)
     (result / contract.MODEL_FILE).write_bytes(content)
     _describe(trained, result)
+
+
+def _settings(path: Path) -> tuple[TrainingSettings, str]:
+    with _read_errors(path):
+        values = json.loads(path.read_bytes())
+        if not isinstance(values, dict):
+            raise ValueError("it must be a JSON object")
+    training, model_format = contract.settings_of(values)
+    if model_format not in EXPORTERS:
+        raise ConfigurationError(f"format is {model_format!r}: it must be {' or '.join(EXPORTERS)}")
+    return training, model_format
+
+
+def _rows(path: Path) -> pl.DataFrame:
+    with _read_errors(path):
+        return pl.read_parquet(path, columns=list(contract.ROW_COLUMNS), glob=False)
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of a file of the input."""
+    try:
+        yield
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        problem = f"{path} cannot be read: {cause(error)}"
+        raise DataError("INPUT_UNREADABLE", problem) from error
 
 
 def _config(training: TrainingSettings, root: Path) -> TrainingConfig:

@@ -204,8 +204,11 @@ REFUSED = {
         lambda: Files(labels=["loan", "pay"], model=tiny_onnx(weights=weights()[:, :2])),
         "has 2 labels, without 'card'; expected the 3 labels of the task's training rows",
     ),
-    "a label twice": (lambda: Files(labels=["loan", "pay", "pay"]), "twice the labels 'pay'"),
-    "labels that are no list": (lambda: Files(labels={"a": 1}), "expected a JSON list of labels"),
+    "a label twice": (lambda: Files(labels=["loan", "pay", "pay"]), "labels twice: 'pay'"),
+    "labels that are no list": (
+        lambda: Files(labels={"a": 1}),
+        "has no list of names and no id2label; expected a JSON list of labels",
+    ),
     "labels that are no JSON": (lambda: Files(labels=b"\xff["), "is not JSON; expected"),
     "labels nested too deep": (lambda: Files(labels=b"[" * 100_000), "is not JSON; expected"),
     "labels that are numbers": (lambda: Files(labels=[1, 2, 3]), "expected a JSON list of labels"),
@@ -219,7 +222,7 @@ REFUSED = {
     ),
     "a pickled tokenizer": (
         lambda: Files(tokenizer=tiny.pickled_code()),
-        "the tokenizer cannot be read: .*; expected the tokenizer.json",
+        "the tokenizer is not a file of UTF-8 text; expected the tokenizer.json",
     ),
     "no padding token": (
         lambda: Files(tokenizer=tokenizer(pad="[NONE]").to_str().encode()),
@@ -230,6 +233,12 @@ REFUSED = {
             labels={"id2label": dict(zip("012", LABELS, strict=True)), "pad_token_id": 99}
         ),
         "the padding id is 99; expected a token id from 0 to 12",
+    ),
+    "a padding id that is no number": (
+        lambda: Files(
+            labels={"id2label": dict(zip("012", LABELS, strict=True)), "pad_token_id": "0"}
+        ),
+        "pad_token_id is '0'; expected a token id, or null",
     ),
     "another format": (
         lambda: Files(format="torchscript"),

@@ -77,7 +77,7 @@ def test_tables_in_and_out(bench: Bench) -> None:
     url = f"sqlite:///{path}"
     bench.score(f"{url}#tickets", f"{url}#scored")
     bench.score(f"{url}#{QUERY}", "out.jsonl")
-    with pytest.raises(TidemillError, match="db:scored exists already"):
+    with pytest.raises(TidemillError, match=f"{url}#scored exists already"):
         bench.score(f"{url}#tickets", f"{url}#scored")
     bench.score(f"{url}#tickets", f"{url}#scored", overwrite=True)
     with closing(sqlite3.connect(path)) as connection:
@@ -242,6 +242,7 @@ def test_a_url_of_fsspec(bench: Bench, storage: str, request: pytest.FixtureRequ
     [
         ("missing.csv", "out.csv", {}, "there is no file"),
         ("in.csv", "out.xlsx", {}, "must end in .csv"),
+        ("in.csv", "https://127.0.0.1:1/out.csv", {}, "files can only be read; name a file"),
         ("in.csv", "no/out.csv", {}, "its folder does not exist"),
         ("in.csv", "there.csv", {}, "exists already; add --overwrite"),
         ("in.csv", "in.csv", {"overwrite": True}, "is input and output"),
@@ -250,7 +251,7 @@ def test_a_url_of_fsspec(bench: Bench, storage: str, request: pytest.FixtureRequ
         ("header.csv", "out.csv", {}, "has no rows"),
         ("scored.csv", "out.csv", {}, "writes a column 'prediction_label'"),
         ("sqlite:///x.db", "out.csv", {}, "names no table"),
-        ("sqlite:///x.db#tickets", "out.csv", {}, "there is no database"),
+        ("sqlite:///x.db#tickets", "out.csv", {}, "sqlite:///x.db#tickets: there is no database"),
         ("env:NO_SUCH_URL#tickets", "out.csv", {}, "NO_SUCH_URL of the jobs is not set"),
         ("late.jsonl", "out.csv", {}, "a later row has 'more'"),
     ],

@@ -55,8 +55,10 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "labels", "reason"),
     [
-        ({"seed": "-1"}, 2, "seed"),
-        ({"network": "forest"}, 2, "network"),
+        ({"seed": "-1"}, 2, "CONFIGURATION: wrong settings:\n  seed is '-1': must be"),
+        ({"network": "forest"}, 2, "network is 'forest': must be"),
+        ({"format": "onxn"}, 2, "CONFIGURATION: format is 'onxn': it must be onnx or torchscript"),
+        ({"hyperparameters": "wide"}, 2, "CONFIGURATION: hyperparameters is 'wide': it must be"),
         ({}, 1, "TOO_FEW_LABELS: "),
     ],
 )
@@ -68,3 +70,35 @@ def test_a_failure_is_explained(
     assert entry_point.main(["--root", str(root)]) == 1
     assert reason in (tmp_path / "output" / "failure").read_text()
     assert not (tmp_path / "model" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("input/config/hyperparameters.json", None, "No such file or directory"),
+        ("input/config/hyperparameters.json", b"{", "Expecting property name"),
+        ("input/config/hyperparameters.json", b"[]", "it must be a JSON object"),
+        ("input/data/dataset/rows.parquet", None, "No such file or directory"),
+        ("input/data/dataset/rows.parquet", b"text,label", "out of specification"),
+    ],
+)
+def test_a_file_of_the_input_that_cannot_be_read_is_named(
+    tmp_path: Path, name: str, content: bytes | None, problem: str
+) -> None:
+    """The failure has its path and the reason."""
+    root = lay_out(tmp_path, {"format": "onnx"})
+    path = root / name
+    path.unlink() if content is None else path.write_bytes(content)
+    assert entry_point.main(["--root", str(root)]) == 1
+    failure = (root / "output" / "failure").read_text()
+    assert failure.startswith(f"INPUT_UNREADABLE: {path} cannot be read: ")
+    assert problem in failure
+
+
+def test_rows_without_a_column_are_refused(tmp_path: Path) -> None:
+    """The failure names the column."""
+    root = lay_out(tmp_path, {})
+    path = root / "input" / "data" / "dataset" / "rows.parquet"
+    pl.read_parquet(path).drop("split").write_parquet(path)
+    assert entry_point.main(["--root", str(root)]) == 1
+    assert "split" in (root / "output" / "failure").read_text()

@@ -19,6 +19,7 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from tidemill_core.durable import cause
 from tidemill_core.row_places import FORMATS
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
@@ -32,7 +33,6 @@ _PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
 _UNREADABLE = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException),
     UnicodeError,  # pyarrow raises it for names in a damaged file
-    aiohttp.ClientError,  # fsspec does not convert it
 )
 
 
@@ -104,11 +104,33 @@ def read_errors(part: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        # fsspec raises it for each failure of a web server.
+        if isinstance(error.__cause__, aiohttp.ClientError) and not _is_gone(error.__cause__):
+            raise _unreadable(part, _web_failure(error.__cause__)) from error
         raise SourceMissing(f"there is no file {part}", "fix the path") from error
     except EOFError as error:
         raise _unreadable(part, "its compressed content ends in the middle") from error
+    except aiohttp.ClientError as error:
+        raise _unreadable(part, _web_failure(error)) from error
     except _UNREADABLE as error:
-        raise _unreadable(part, getattr(error, "strerror", None) or error) from error
+        raise _unreadable(part, cause(error)) from error
+
+
+def _is_gone(error: aiohttp.ClientError) -> bool:
+    return isinstance(error, aiohttp.ClientResponseError) and error.status in (404, 410)
+
+
+def _web_failure(error: aiohttp.ClientError) -> str:
+    """Return what went wrong between us and a web server, without the URL."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the server answers {error.status} {error.message}".rstrip()
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} is not known"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
+        return f"nothing answers at {error.host}:{error.port}"
+    return str(error) or type(error).__name__
 
 
 def stored_files(path: str, format_set: bool, cure: str) -> list[StoredFile]:
@@ -148,10 +170,12 @@ def _any_error(part: str) -> Iterator[None]:
     """Convert the other errors of file systems such as `s3://`, which have their own classes."""
     try:
         yield
-    except _UNREADABLE:
+    except (*_UNREADABLE, aiohttp.ClientError):
         raise
     except Exception as error:
-        raise _unreadable(part, f"{type(error).__name__}: {error}") from error
+        known = isinstance(error, ImportError | ValueError)  # it names the package or the protocol
+        detail = str(error) if known else f"{type(error).__name__}: {error}"
+        raise _unreadable(part, detail) from error
 
 
 def _with_literal_folders(file_system: Any, name: str) -> str:

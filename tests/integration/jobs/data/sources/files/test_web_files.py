@@ -29,6 +29,8 @@ def web(tmp_path: Path) -> Iterator[str]:
         def do_GET(self) -> None:
             if self.path.startswith("/b.csv?broken"):
                 self.send_error(500)
+            elif self.path.startswith("/private"):
+                self.send_error(403)
             else:
                 super().do_GET()
 
@@ -56,7 +58,27 @@ def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> No
 
 def test_a_server_that_breaks_is_reported_without_the_signature(web: str) -> None:
     """The error is shown without the whole URL that the HTTP library repeats."""
-    with pytest.raises(DataError, match=r"b\.csv cannot be read: 500") as caught:
+    with pytest.raises(DataError, match=r"b\.csv cannot be read: the server answers 500") as caught:
         _origins(web.replace("//", "//bob:secret@") + "/b.csv?broken=secret", format="csv")
     assert caught.value.reason == "SOURCE_UNREADABLE"
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_the_server_does_not_show_is_not_missing(web: str) -> None:
+    """A refusal is reported as one: the path may be right."""
+    with pytest.raises(DataError, match="the server answers 403 Forbidden") as caught:
+        _origins(f"{web}/private.csv")
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://127.0.0.1:1/a.csv", "nothing answers at 127.0.0.1:1"),
+        ("http://nowhere.invalid/a.csv", "the name nowhere.invalid is not known"),
+    ],
+)
+def test_a_server_that_is_away_is_reported(url: str, problem: str) -> None:
+    """It is not said that the file is missing."""
+    with pytest.raises(DataError, match=f"{url} cannot be read: {problem}"):
+        _origins(url)

@@ -89,6 +89,19 @@ def test_a_set_format_takes_files_of_any_name() -> None:
         _origins("data/*.txt")
 
 
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("htp://host/a.csv", "cannot be read: Protocol not known: htp; fix it"),
+        ("gs://bucket/a.csv", "cannot be read: Please install gcsfs"),
+    ],
+)
+def test_a_url_that_no_package_reads_is_reported(path: str, problem: str) -> None:
+    """The error names the protocol, or the package to install."""
+    with pytest.raises(DataError, match=problem):
+        _origins(path)
+
+
 @pytest.mark.parametrize("path", ["none.csv", "data/none", "data/*.parquet", "file:///none.csv"])
 def test_a_path_without_files_is_reported(path: str) -> None:
     """No file, no folder, and a glob without matches are errors."""
