@@ -37,7 +37,10 @@ def evaluate(
     label_column: LabelColumn = "label",
     model_version: ModelVersion = 0,
     against: Annotated[
-        int, typer.Option(min=0, help="Compare with this version on the same rows.")
+        int,
+        typer.Option(
+            min=0, help="Compare with this version on the same rows; 0 compares with none."
+        ),
     ] = 0,
     html: Html = None,
     address: Address = "",

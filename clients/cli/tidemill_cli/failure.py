@@ -1,7 +1,7 @@
 """The failures of commands; each has a message and an exit code.
 
 CommandFailed                1: the request failed
-├── CannotWrite              a file cannot be written; 2 if there is no such folder
+├── CannotWrite              a file cannot be written
 ├── ExtrasMissing            the command needs packages that are not installed
 ├── NotAccepted              4: a model was refused, or the gates rejected it
 ├── NotNow                   the server cannot answer yet
@@ -31,8 +31,6 @@ class CannotWrite(CommandFailed):
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(f"{path} cannot be written: {cause(error)}")
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-            self.exit_code = WrongUsage.exit_code
 
 
 class NotAccepted(CommandFailed):

@@ -143,7 +143,6 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
         ["datasets", "export", "12345678", "rows.csv", "--split", "all"],
         ["datasets", "gc", "--keep", "0"],
         ["datasets", "show", "--html", "page.txt"],
-        ["datasets", "show", "--html", "nowhere/page.html"],
         ["datasets", "export", "12345678", "https://example.com/rows.csv"],
         ["jobs", "run", "check_drift", "--task", "support", "--seed", "1"],
         ["predict", "support", "\udcff", "--address", NOBODY],

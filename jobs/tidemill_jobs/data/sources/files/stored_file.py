@@ -30,6 +30,8 @@ _STAMPS = (
 # URLs such as `abfs://container@account` have no user before the @, unless they have a password.
 _USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
 _PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
+_NO_RANGES = "range requests"
+"""In fsspec's error for a web server that cannot continue a file at a position."""
 _UNREADABLE = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException),
     UnicodeError,  # pyarrow raises it for names in a damaged file
@@ -114,6 +116,11 @@ def read_errors(part: str) -> Iterator[None]:
         raise _unreadable(part, _web_failure(error)) from error
     except _UNREADABLE as error:
         raise _unreadable(part, cause(error)) from error
+    except ValueError as error:
+        if _NO_RANGES not in str(error):
+            raise
+        cure = "download it, and name the file here"
+        raise SourceUnreadable(part, "its server sends files only whole", cure) from error
 
 
 def _is_gone(error: aiohttp.ClientError) -> bool:

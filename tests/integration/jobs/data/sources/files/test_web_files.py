@@ -82,3 +82,10 @@ def test_a_server_that_is_away_is_reported(url: str, problem: str) -> None:
     """It is not said that the file is missing."""
     with pytest.raises(DataError, match=f"{url} cannot be read: {problem}"):
         _origins(url)
+
+
+def test_a_server_that_sends_only_whole_files_is_reported(web: str, tmp_path: Path) -> None:
+    """A large file is read in parts, which not every server can send."""
+    (tmp_path / "large.csv").write_bytes(b"text,label\n" + b"x" * (16 << 20))
+    with pytest.raises(DataError, match=r"large.csv cannot be read: .* only whole; download it"):
+        _origins(f"{web}/large.csv")
