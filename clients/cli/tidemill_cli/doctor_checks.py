@@ -218,7 +218,8 @@ def _database(settings: Settings) -> Iterator[Check]:
         storage = open_storage(settings.effective_database_url)
     except TidemillError as error:
         remedy = "check database_url, and that the database is up"
-        yield Check("database", "fail", error.detail or str(error), remedy)
+        detail = " ".join((error.detail or str(error)).split())  # PostgreSQL's has lines and tabs
+        yield Check("database", "fail", detail, remedy)
         return
     try:
         yield Check("database", "ok", storage.database.engine.url.render_as_string())

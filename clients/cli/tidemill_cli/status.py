@@ -43,17 +43,17 @@ class TaskStatus:
     Attributes:
         task: the task.
         health: `SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`.
-        champion: the version that answers; None if there is none yet.
+        champion: the version that answers; None if there is none yet, or it is not known.
         champion_accuracy: on the hold-out, in [0, 1]; None if it was not measured.
-        versions: the number of versions.
-        problem: why it does not answer, and what to do; empty if it answers.
+        versions: the number of versions; None if the database is away.
+        problem: what is wrong, and what to do; empty if nothing is.
     """
 
     task: str
     health: str
     champion: int | None
     champion_accuracy: float | None
-    versions: int
+    versions: int | None
     problem: str = ""
 
 
@@ -73,9 +73,10 @@ class Status:
 
     @property
     def serving(self) -> bool:
-        """Whether the server is up and has tasks, and every task is served."""
+        """Whether the server is up and has tasks, and every task is served without a problem."""
         healths = [self.health, *(task.health for task in self.tasks)]
-        return bool(self.tasks) and all(health == _SERVING for health in healths)
+        healthy = all(health == _SERVING for health in healths)
+        return bool(self.tasks) and healthy and not any(task.problem for task in self.tasks)
 
 
 @app.command(epilog="Example: tidemill status --wait 60 && echo all tasks are served")
@@ -171,9 +172,20 @@ def _print_processes(processes: "list[ProcessStatus]") -> None:
 
 
 def _task_status(client: TidemillClient, task: str) -> TaskStatus:
+    health = health_of(client, task_service(task))
+    try:
+        with translated_errors():
+            return _stored_status(client, task, health)
+    except TidemillError as error:
+        if error.reason != "STORAGE_UNAVAILABLE":
+            raise
+        problem = f"{error.message}; tasks that are {_SERVING} still answer predictions"
+        return TaskStatus(task, health, None, None, None, problem)
+
+
+def _stored_status(client: TidemillClient, task: str, health: str) -> TaskStatus:
     request = ListModelVersionsRequest(task=task)
     versions = collect(client.models.ListModelVersions, request, _RECENT)
-    health = health_of(client, task_service(task))
     champion = None if health == _UNKNOWN else _champion(client, task)
     accuracy = None if champion is None else champion.measures.get("accuracy")
     number = None if champion is None else champion.model_version
@@ -199,6 +211,8 @@ def _problem(client: TidemillClient, task: str, health: str) -> str:
 
 
 def _row(task: TaskStatus) -> tuple[object, ...]:
+    if task.versions is None:
+        return task.task, _colored(task.health), "unknown", "", ""
     champion = "none yet" if task.champion is None else f"version {task.champion}"
     accuracy = "" if task.champion_accuracy is None else percent(task.champion_accuracy)
     return task.task, _colored(task.health), champion, accuracy, task.versions
@@ -211,5 +225,8 @@ def _colored(health: str) -> Text:
 def _not_serving(found: Status) -> str:
     if not found.tasks:
         return "the server has no task to serve yet"
-    problems = [task.problem for task in found.tasks if task.problem]
-    return "\n".join(["not serving:", *problems]) if problems else "the server is stopping"
+    problems = dict.fromkeys(task.problem for task in found.tasks if task.problem)
+    if not problems:
+        return "the server is stopping"
+    away = all(task.health == _SERVING for task in found.tasks)
+    return "\n".join(problems if away else ["not serving:", *problems])

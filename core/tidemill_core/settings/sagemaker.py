@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from tidemill_core.settings.forms import OptionalHttpUrl
 from tidemill_core.settings.task_kind import TaskKind
 from tidemill_core.settings.training import TrainingSettings
 
@@ -19,7 +20,7 @@ class SagemakerSettings(BaseModel):
     """S3 bucket for datasets and results, without `s3://`."""
     instance_type: str = "ml.m5.xlarge"
     """Kind of machine."""
-    endpoint_url: str = ""
+    endpoint_url: OptionalHttpUrl = ""
     """URL of S3 and SageMaker, if they are not AWS's own."""
 
     @property

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tidemill_core.settings.forms import HttpUrls
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
@@ -150,7 +151,7 @@ class TritonSettings(_SettingsSection):
     while a stand-in answers. The models run in processes of their own and do not count."""
     control_key: str = ""
     """Key of its model control, if it requires one; the embedded Triton creates its own."""
-    metrics_url: str = ""
+    metrics_url: HttpUrls = ""
     """URL of the Prometheus metrics of a running Triton, such as http://triton:8002/metrics; of
     several, their URLs, separated by commas. With a `dns:///` URL above, the host of this URL
     stands for all of its addresses, too."""

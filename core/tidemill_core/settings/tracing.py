@@ -2,13 +2,15 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidemill_core.settings.forms import OptionalHttpUrl
+
 
 class TracingSettings(BaseModel):
     """OpenTelemetry traces."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    otlp_endpoint: str = ""
+    otlp_endpoint: OptionalHttpUrl = ""
     """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty turns tracing off."""
     sample: float = Field(default=0.01, ge=0.0, le=1.0)
     """Share of the calls that are traced if the caller does not decide."""

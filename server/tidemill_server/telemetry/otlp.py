@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import structlog
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -16,8 +15,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-
-from tidemill_core.errors import ConfigurationError
 
 MAX_QUEUED_SPANS = 4096
 _EXPORT_INTERVAL_MS = 500
@@ -36,18 +33,11 @@ class Exports:
         sample: share of the calls that are traced, unless the caller decides.
         version: Tidemill's version.
         about: more attributes of the resource.
-
-    Raises:
-        ConfigurationError: the endpoint is not an http or https URL.
     """
 
     def __init__(
         self, endpoint: str, sample: float, version: str, about: Mapping[str, str] | None = None
     ) -> None:
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.netloc:
-            rule = "must be a URL such as http://localhost:4317"
-            raise ConfigurationError(f"tracing.otlp_endpoint is {endpoint!r}: it {rule}")
         # It warns for every export and every span; `_Exporter` logs once a minute instead.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Exporter(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS))

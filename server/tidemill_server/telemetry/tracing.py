@@ -153,7 +153,7 @@ def open_tracing(
     """Open tracing; without an endpoint in `settings` nothing is traced.
 
     Raises:
-        ConfigurationError: the endpoint is not an http or https URL, or a package is missing.
+        ConfigurationError: a package is missing.
     """
     if not settings.otlp_endpoint:
         return Tracing()

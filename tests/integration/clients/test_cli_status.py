@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal
@@ -86,6 +87,31 @@ def test_a_champion_that_triton_has_not_loaded(
         told = problems(front)["unloaded"]
     assert told.startswith("version 1 of unloaded is not loaded in Triton")
     assert "tidemill models rollback unloaded" in told
+
+
+def test_a_database_that_is_away(
+    tmp_path: Path,
+    triton: RunningTriton,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The status shows that the tasks still answer, and its error says what is wrong."""
+    workspace = Workspace(tmp_path, {"support": 1})
+    monkeypatch.chdir(tmp_path)
+    with Front(workspace, triton.grpc_address) as front:
+        monkeypatch.setenv("TIDEMILL_GRPC_PORT", front.address.rpartition(":")[2])
+        assert run(["status"]) == 0
+        with workspace.storage.database.write() as connection:
+            connection.execute(text("ALTER TABLE model_versions RENAME TO away"))
+        capsys.readouterr()
+        assert run(["status"]) == 1
+    printed = capsys.readouterr()
+    shown = [line.split() for line in printed.out.splitlines()[1:3]]
+    assert shown == [["(server)", "SERVING"], ["support", "SERVING", "unknown"]]
+    assert printed.err == (
+        "error: the database cannot be reached, is locked or is full; tasks that are SERVING still "
+        "answer predictions\n"
+    )
 
 
 def test_a_start_names_a_damaged_champion_once(

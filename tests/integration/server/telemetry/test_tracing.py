@@ -14,7 +14,6 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from tests.plugins.otlp import Receiver, attributes, receiving
 from tests.plugins.triton import free_ports
 from tests.unit.server.telemetry.conftest import PREDICT
-from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import TracingSettings
 from tidemill_server.telemetry.tracing import Tracing, end_span, open_tracing, trace_id
 
@@ -167,10 +166,3 @@ def test_without_a_receiver_there_is_no_tracing() -> None:
     with tracing.triton_span("support-onnx", 1, 1, [INVALID_SPAN]) as request_id:
         assert request_id == ""
     tracing.close()
-
-
-@pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://localhost", "http://"])
-def test_an_endpoint_that_is_no_url_is_told(endpoint: str) -> None:
-    """The error names the setting."""
-    with pytest.raises(ConfigurationError, match=r"tracing\.otlp_endpoint"):
-        tracing_to(endpoint)
