@@ -118,7 +118,8 @@ def silences(
         "by": "actor",
         "reason": "reason",
     }
-    print_list(found, columns, "no silences", as_json)
+    empty = "no silences yet" if all_of_them else "no silences; --all shows those that have ended"
+    print_list(found, columns, empty, as_json)
 
 
 @app.command(epilog="Example: tidemill alerts unsilence SILENCE_ID")

@@ -39,7 +39,7 @@ def list_records(
         "result": lambda record: record.reason or record.code,
         "action": _action,
     }
-    print_list(found, columns, "no admin action is recorded yet", as_json)
+    print_list(found, columns, "no admin actions yet", as_json)
 
 
 def _action(record: AuditRecord) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 app = group("tidemill datasets list --task support")
 
-_NONE_YET = "there is no dataset version yet: `tidemill jobs run build_dataset` builds one"
+_EMPTY = "no dataset versions yet; `tidemill jobs run build_dataset` builds one"
 
 Version = Annotated[str, typer.Argument(help="The id, or its first 8 or more characters.")]
 Catalog = Annotated[
@@ -72,7 +72,7 @@ def list_versions(
         "left out": lambda version: sum(version.quarantine_counts.values()),
         "built (UTC)": "build_time",
     }
-    print_list(found, columns, "no dataset versions yet", as_json)
+    print_list(found, columns, _EMPTY, as_json)
 
 
 @app.command(epilog="Example: tidemill datasets show 3f9a1c20 --html dataset.html")
@@ -207,7 +207,7 @@ def _in_catalog(dataset_version: str, address: str) -> Description:
         newest = pb.ListDatasetVersionsRequest(page_size=1)
         listed = client.datasets.ListDatasetVersions(newest, timeout=CALL_SECONDS)
     if not listed.dataset_versions:
-        raise CommandFailed(_NONE_YET)
+        raise CommandFailed(_EMPTY)
     return from_message(listed.dataset_versions[0])
 
 
@@ -217,7 +217,7 @@ def _here(dataset_version: str) -> Description:
     datasets = _datasets()
     folders = version_folders(datasets.root)
     if not folders:
-        raise CommandFailed(_NONE_YET)
+        raise CommandFailed(_EMPTY)
     newest = max(folders, key=lambda folder: build_time(read_manifest(folder)))
     return from_folder(datasets.fetch(newest))
 

@@ -67,7 +67,7 @@ def list_erasures(task: LastTask = "", as_json: AsJson = False) -> None:
         "erased (UTC)": _erased,
         "rows with it": _counts,
     }
-    print_list(found, columns, f"no request to erase a text of {named}", as_json)
+    print_list(found, columns, f"no erased texts of {named} yet", as_json)
 
 
 def _erased(erasure: Erasure) -> str:

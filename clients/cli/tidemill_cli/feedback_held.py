@@ -70,7 +70,7 @@ def held(
         "state": _state,
         "because": "detail",
     }
-    print_list(found, columns, "no verdicts are held", as_json)
+    print_list(found, columns, "no held verdicts", as_json)
 
 
 def release(

@@ -65,7 +65,7 @@ def list_jobs(address: Address = "", as_json: AsJson = False) -> None:
         "runs": lambda job: job.schedule or "on demand",
         "what it does": "description",
     }
-    print_list(jobs, columns, "no jobs: check that the process `jobs` is up", as_json)
+    print_list(jobs, columns, "no jobs yet; check that the process `jobs` is up", as_json)
 
 
 @app.command(epilog="Example: tidemill jobs runs --task support --job retrain")
@@ -96,7 +96,7 @@ def runs(
         "queued (UTC)": "create_time",
         "now": lambda run: run.error or run.message,
     }
-    print_list(found, columns, "nothing has run yet", as_json)
+    print_list(found, columns, "no runs yet", as_json)
     if keep is not None and not as_json:
         say("runs of check_feedback and rollout that did nothing are left out; --all shows them")
 

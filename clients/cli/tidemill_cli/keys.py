@@ -70,7 +70,9 @@ def list_keys(as_json: AsJson = False) -> None:
         return
     columns = ("key id", "name", "scopes", "tasks", "calls/s", "created (UTC)", "expires", "state")
     rows = (tuple(_fields(key).values()) for key in keys)
-    print_table(columns, rows, "no keys yet: tidemill keys create --name NAME --scope predict")
+    print_table(
+        columns, rows, "no keys yet; `tidemill keys create --name NAME --scope predict` creates one"
+    )
 
 
 @app.command(epilog="Example: tidemill keys revoke 0a1b2c3d4e5f")

@@ -84,7 +84,7 @@ def list_items(
         "text": lambda item: shortened(item.text),
         "id": "label_item_id",
     }
-    print_list(found, columns, "there are no such texts", as_json)
+    print_list(found, columns, "no texts for people yet", as_json)
 
 
 @app.command(epilog="Example: tidemill label agreement --task support")

@@ -187,7 +187,7 @@ def deployments(
         "by": "actor",
         "because": "comment",
     }
-    print_list(found, columns, "nothing is deployed yet", as_json)
+    print_list(found, columns, "no changes of traffic yet", as_json)
 
 
 def _accuracy(version: pb.ModelVersion) -> str:

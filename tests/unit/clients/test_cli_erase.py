@@ -74,8 +74,10 @@ def test_what_cannot_be_erased_is_refused(
 def test_the_list_says_when_there_is_nothing(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty list prints a sentence."""
     assert run(["erase", "list", task]) == 0
-    assert f"no request to erase a text of {task}" in capsys.readouterr().err
+    assert f"no erased texts of {task} yet" in capsys.readouterr().err
     assert run(["erase", "list"]) == 0
-    assert f"erase a text of {task}" in capsys.readouterr().err, "the only task need not be named"
+    assert f"no erased texts of {task} yet" in capsys.readouterr().err, (
+        "the only task need not be named"
+    )
     assert run(["erase", "list", "nope"]) == 2
     assert f"there is no task 'nope'; there are: {task}" in capsys.readouterr().err
