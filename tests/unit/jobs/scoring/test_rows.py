@@ -66,5 +66,5 @@ def test_an_error_names_no_setting_for_the_query_of_a_database(tmp_path: Path) -
     """A query in the place of the rows is no setting of a source."""
     sqlite3.connect(tmp_path / "shop.db").close()
     place = f"sqlite:///{tmp_path}/shop.db#SELECT 1; SELECT 2"
-    with pytest.raises(DataError, match="db:query: the query holds several statements; write one"):
+    with pytest.raises(DataError, match="SELECT 2: the query holds several statements; write one"):
         list(read_rows(place, Wanted("text"), PrivateFolders(())))
