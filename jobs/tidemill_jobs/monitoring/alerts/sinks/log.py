@@ -2,7 +2,6 @@
 
 import structlog
 
-from tidemill_core.settings import AlertSettings
 from tidemill_jobs.monitoring.alerts.sink import Notification
 
 _log = structlog.get_logger()
@@ -25,9 +24,3 @@ class LogSink:
             report_id=alert.report_id,
             summary=notification.message,
         )
-
-
-def open_sink(settings: AlertSettings) -> LogSink:
-    """Return the sink."""
-    del settings
-    return LogSink()

@@ -4,8 +4,6 @@ import httpx2
 from pagerduty import Error, EventsApiV2Client, UrlError
 
 from tidemill_core.domain.alert import AlertEvent
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import PagerDutySettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
 from tidemill_jobs.monitoring.unanswered import why_unanswered
@@ -73,14 +71,3 @@ def _require_success(response: httpx2.Response) -> None:
     if not response.is_success:
         after = response.headers.get("Retry-After", "")
         raise NotDelivered.by_status(response.status_code, after)
-
-
-def open_sink(settings: AlertSettings) -> PagerDutySink:
-    """Return the sink.
-
-    Raises:
-        ConfigurationError: there is no section `alerts.pagerduty`.
-    """
-    if settings.pagerduty is None:
-        raise ConfigurationError("alerts.pagerduty is not set")
-    return PagerDutySink(settings.pagerduty)

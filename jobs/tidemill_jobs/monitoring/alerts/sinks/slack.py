@@ -16,8 +16,6 @@ from slack_sdk.models.blocks import (
 from slack_sdk.webhook import WebhookClient
 
 from tidemill_core.domain.alert import AlertEvent
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import SlackSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
 from tidemill_jobs.monitoring.unanswered import why_unanswered
@@ -77,14 +75,3 @@ def _escaped(text: str, longest: int) -> str:
     """Return a text in which Slack sees no markup of links and mentions."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped if len(escaped) <= longest else escaped[: longest - 1].rpartition(" ")[0] + "…"
-
-
-def open_sink(settings: AlertSettings) -> SlackSink:
-    """Return the sink.
-
-    Raises:
-        ConfigurationError: there is no section `alerts.slack`.
-    """
-    if settings.slack is None:
-        raise ConfigurationError("alerts.slack is not set")
-    return SlackSink(settings.slack)

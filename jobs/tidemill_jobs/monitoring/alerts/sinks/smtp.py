@@ -5,8 +5,6 @@ import ssl
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import SmtpSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
 from tidemill_jobs.monitoring.unanswered import why_unanswered
@@ -73,14 +71,3 @@ def _mail(notification: Notification, settings: SmtpSettings) -> EmailMessage:
     lines += [f"Version: {alert.model_version or '-'}", f"Alert: {alert.alert_id}"]
     mail.set_content("\n".join(lines) + "\n")
     return mail
-
-
-def open_sink(settings: AlertSettings) -> SmtpSink:
-    """Return the sink.
-
-    Raises:
-        ConfigurationError: there is no section `alerts.smtp`.
-    """
-    if settings.smtp is None:
-        raise ConfigurationError("alerts.smtp is not set")
-    return SmtpSink(settings.smtp)

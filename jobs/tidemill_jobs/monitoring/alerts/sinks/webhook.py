@@ -8,8 +8,6 @@ from dataclasses import asdict
 
 import httpx
 
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import WebhookSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
 from tidemill_jobs.monitoring.unanswered import why_unanswered
@@ -62,14 +60,3 @@ def _body(notification: Notification) -> bytes:
         },
     }
     return json.dumps(content).encode()
-
-
-def open_sink(settings: AlertSettings) -> WebhookSink:
-    """Return the sink.
-
-    Raises:
-        ConfigurationError: there is no section `alerts.webhook`.
-    """
-    if settings.webhook is None:
-        raise ConfigurationError("alerts.webhook is not set")
-    return WebhookSink(settings.webhook)
