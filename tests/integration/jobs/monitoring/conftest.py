@@ -8,9 +8,12 @@ from itertools import cycle
 import pytest
 
 from tests.integration.jobs.conftest import NOW
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.labeling import Judgement, LabelReason, LabelRequest
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.model_repository import ModelManifest
+from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.drift.reference import count_reference
@@ -18,6 +21,7 @@ from tidemill_jobs.monitoring.drift.reference import count_reference
 HOUR_AGO = NOW - timedelta(hours=1)
 LABELS = ("a", "b", "c", "d")
 Answer = Callable[..., list[str]]
+Judge = Callable[..., None]
 
 _PREDICTION = Prediction(
     prediction_id="",
@@ -91,5 +95,52 @@ def answer(newcomer: JobContext) -> Answer:
         ]
         newcomer.storage.predictions.add(predictions)
         return [prediction.prediction_id for prediction in predictions]
+
+    return store
+
+
+@pytest.fixture
+def judge(context: JobContext) -> Judge:
+    """Store a user's verdict on each of some predictions: a label, a confirmation or a denial."""
+
+    def store(prediction_ids: list[str], given: str | bool, source: str = "user") -> None:
+        verdicts = [
+            Feedback(
+                feedback_id=uuid.uuid4().hex,
+                prediction_id=prediction_id,
+                task="support",
+                model_version=1,
+                correct=given if isinstance(given, bool) else None,
+                label=given if isinstance(given, str) else None,
+                source=source,
+                comment="",
+                request_id="",
+                create_time=context.clock(),
+            )
+            for prediction_id in prediction_ids
+        ]
+        context.storage.feedback.add(verdicts)
+
+    return store
+
+
+@pytest.fixture
+def audit(context: JobContext) -> Judge:
+    """Draw predictions for an audit, and let a person give them all one label."""
+
+    def store(prediction_ids: list[str], label: str = "") -> None:
+        text, now, items = uuid.uuid4().hex, context.clock(), context.storage.label_items
+        items.add(
+            [
+                LabelRequest("support", text, LabelReason.AUDIT, now, (), 0.1, each)
+                for each in prediction_ids
+            ],
+            1,
+            now,
+        )
+        [newest], _ = items.page("support", [], None, Page(1), now)
+        if label:
+            given = Judgement(newest.label_item_id, "ana", label, "", now)
+            items.submit("support", given, {})
 
     return store

@@ -1,72 +1,20 @@
 """The job `check_accuracy`: its reports on a real database."""
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tidemill_core.domain.feedback import Feedback
+from tests.integration.jobs.monitoring.conftest import Answer, Judge
 from tidemill_core.domain.gate import GateResult, GateVerdict
-from tidemill_core.domain.labeling import Judgement, LabelReason, LabelRequest
 from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.accuracy.check import run
-
-Answer = Callable[..., list[str]]
-Judge = Callable[..., None]
-
-
-@pytest.fixture
-def judge(context: JobContext) -> Judge:
-    """Store a user's verdict on each of some predictions: a label, a confirmation or a denial."""
-
-    def store(prediction_ids: list[str], given: str | bool, source: str = "user") -> None:
-        verdicts = [
-            Feedback(
-                feedback_id=uuid.uuid4().hex,
-                prediction_id=prediction_id,
-                task="support",
-                model_version=1,
-                correct=given if isinstance(given, bool) else None,
-                label=given if isinstance(given, str) else None,
-                source=source,
-                comment="",
-                request_id="",
-                create_time=context.clock(),
-            )
-            for prediction_id in prediction_ids
-        ]
-        context.storage.feedback.add(verdicts)
-
-    return store
-
-
-@pytest.fixture
-def audit(context: JobContext) -> Judge:
-    """Draw predictions for an audit, and let a person give them all one label."""
-
-    def store(prediction_ids: list[str], label: str = "") -> None:
-        text, now, items = uuid.uuid4().hex, context.clock(), context.storage.label_items
-        items.add(
-            [
-                LabelRequest("support", text, LabelReason.AUDIT, now, (), 0.1, each)
-                for each in prediction_ids
-            ],
-            1,
-            now,
-        )
-        [newest], _ = items.page("support", [], None, Page(1), now)
-        if label:
-            given = Judgement(newest.label_item_id, "ana", label, "", now)
-            items.submit("support", given, {})
-
-    return store
 
 
 def _sources(result: Mapping[str, Any]) -> dict[str, Any]:

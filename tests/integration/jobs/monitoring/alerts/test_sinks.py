@@ -4,22 +4,18 @@ import hashlib
 import hmac
 import json
 import re
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from tests.integration.jobs.conftest import NOW
-from tests.integration.server.certificates import Authority
-from tests.plugins.receivers import HttpReceiver, MailReceiver, Request, mail_receiver
-from tidemill_core.domain.alert import Alert, AlertEvent, Severity
+from tests.integration.jobs.monitoring.alerts.conftest import notification
+from tests.plugins.receivers import HttpReceiver, Request
+from tidemill_core.domain.alert import Alert, AlertEvent
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import (
     PagerDutySettings,
@@ -30,24 +26,8 @@ from tidemill_core.settings.alerts import (
 from tidemill_jobs.monitoring.alerts.sink import NotDelivered, Notification
 from tidemill_jobs.monitoring.alerts.sinks import SINKS, open_sink
 
-ALERT = Alert(
-    alert_id="a" * 32,
-    report_id="b" * 32,
-    task="support",
-    kind="accuracy",
-    message="accuracy 0.700 <@U1> & *below*\nlimit 0.870",
-    create_time=NOW,
-    acknowledged_by="ana",
-    severity=Severity.CRITICAL,
-    model_version=3,
-    advice="Retrain.",
-)
 KEY = "k" * 32
 Accept = Callable[[Request], tuple[int, dict[str, str], bytes]]
-
-
-def _notification(event: AlertEvent = AlertEvent.TRIGGER, link: str = "") -> Notification:
-    return Notification("c" * 32, event, ALERT, NOW, link)
 
 
 def _settings(receiver: HttpReceiver) -> AlertSettings:
@@ -68,7 +48,7 @@ def test_a_webhook_is_signed(receiver: HttpReceiver) -> None:
     """The signature is HMAC-SHA256 of the time and the body; a repetition has the same id."""
     sink = open_sink("webhook", _settings(receiver))
     for event in AlertEvent:
-        sink.send(_notification(event))
+        sink.send(notification(event))
     assert [each.json["event"] for each in receiver.requests] == list(AlertEvent)
     request = receiver.requests[0]
     given = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", request.headers["tidemill-signature"])
@@ -90,8 +70,8 @@ def test_a_webhook_is_signed(receiver: HttpReceiver) -> None:
 def test_slack_gets_blocks_within_its_limits(receiver: HttpReceiver) -> None:
     """Blocks have the forms of Block Kit, and nothing in a finding mentions or links anything."""
     sink = open_sink("slack", _settings(receiver))
-    sink.send(_notification(link="https://mill.example/reports/b"))
-    sink.send(_notification(AlertEvent.RESOLVE))
+    sink.send(notification(link="https://mill.example/reports/b"))
+    sink.send(notification(AlertEvent.RESOLVE))
     triggered, resolved = (request.json for request in receiver.requests)
     assert receiver.requests[0].path == "/services/T0/B0/hush"
     header, finding, advice, context = triggered["blocks"]
@@ -130,7 +110,7 @@ def test_pagerduty_gets_events(receiver: HttpReceiver, path: str) -> None:
     section = PagerDutySettings(routing_key=SecretStr(KEY), url=receiver.url + path)
     sink = open_sink("pagerduty", AlertSettings(pagerduty=section))
     for event in AlertEvent:
-        sink.send(_notification(event, "https://mill.example/reports/b"))
+        sink.send(notification(event, "https://mill.example/reports/b"))
     assert {request.path for request in receiver.requests} == {"/v2/enqueue"}
     events = [request.json for request in receiver.requests]
     assert [each["event_action"] for each in events] == ["trigger", "acknowledge", "resolve"]
@@ -143,105 +123,6 @@ def test_pagerduty_gets_events(receiver: HttpReceiver, path: str) -> None:
     assert payload["timestamp"] == NOW.isoformat()
     assert payload["custom_details"]["what_to_do"] == "Retrain."
     assert events[0]["links"] == [{"href": "https://mill.example/reports/b", "text": "Report"}]
-
-
-def test_mails_form_a_thread(mailbox: MailReceiver) -> None:
-    """Each event is a mail, a repetition has the same Message-ID, and an alert has one thread."""
-    settings = SmtpSettings(
-        host="127.0.0.1",
-        port=mailbox.port,
-        tls="none",
-        sender="mill@example.com",
-        recipients=["ana@example.com", "ben@example.com"],
-    )
-    sink = open_sink("smtp", AlertSettings(smtp=settings))
-    for event in (AlertEvent.TRIGGER, AlertEvent.TRIGGER, AlertEvent.RESOLVE):
-        sink.send(_notification(event))
-    first, again, resolved = mailbox.mails
-    assert first["Subject"] == "[Tidemill] Critical: support: accuracy"
-    assert resolved["Subject"] == "[Tidemill] Resolved: support: accuracy"
-    assert (first["From"], first["To"]) == (
-        *("mill@example.com", "ana@example.com, ben@example.com"),
-    )
-    assert first["Message-ID"] == again["Message-ID"] == f"<{'c' * 32}@alerts.tidemill>"
-    assert first["References"] == resolved["References"]
-    text = first.get_content()
-    assert "accuracy 0.700 <@U1> & *below* limit 0.870" in text
-    assert "Retrain." in text
-    assert f"tidemill reports show {'b' * 32}" in text
-
-
-@pytest.mark.parametrize(("answer", "refused"), [("451 later", False), ("550 no", True)])
-def test_a_mail_server_that_does_not_take_a_mail(
-    mailbox: MailReceiver, answer: str, refused: bool
-) -> None:
-    """A temporary answer asks to try again soon, and a permanent one refuses the mail."""
-    mailbox.answer = answer
-    settings = SmtpSettings(
-        host="127.0.0.1",
-        port=mailbox.port,
-        tls="none",
-        sender="mill@example.com",
-        recipients=["ana@example.com"],
-    )
-    with pytest.raises(NotDelivered, match=answer[:3]) as raised:
-        open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
-    assert raised.value.is_refused is refused
-
-
-def _server_context(authority: Authority, folder: Path) -> ssl.SSLContext:
-    """Return the TLS of a mail server on this machine."""
-    certificate, key = folder / "mail.pem", folder / "mail.key"
-    authority.issue().write(certificate, key)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def _authenticate(_server: SMTP, _session: object, _envelope: object, _way: str, given: Any) -> Any:
-    return AuthResult(success=given == LoginPassword(b"mill", b"hush"), handled=False)
-
-
-@pytest.mark.parametrize("tls", ["starttls", "tls"])
-def test_mail_over_tls_with_a_login(
-    tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """A server gets the mail, but not with a wrong password, nor if its authority is unknown.
-
-    Authorities of the system count, and those of the file in SSL_CERT_FILE.
-    """
-    authority = Authority("the company")
-    (tmp_path / "authority.pem").write_bytes(authority.certificate)
-    context = _server_context(authority, tmp_path)
-    way = {"tls_context": context, "require_starttls": True, "auth_required": True}
-    if tls == "tls":
-        way = {"ssl_context": context, "auth_require_tls": False}
-    with mail_receiver(**way, authenticator=_authenticate) as mailbox:
-        settings = SmtpSettings(
-            host="127.0.0.1",
-            port=mailbox.port,
-            tls=tls,
-            username="mill",
-            password=SecretStr("hush"),
-            sender="mill@example.com",
-            recipients=["ana@example.com"],
-        )
-        wrong = settings.model_copy(update={"password": SecretStr("loud")})
-        with pytest.raises(NotDelivered, match="no answer: its certificate is not trusted: "):
-            open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        with pytest.raises(NotDelivered, match="answered 535") as raised:
-            open_sink("smtp", AlertSettings(smtp=wrong)).send(_notification())
-        for name, value in (("password", SecretStr("hüsh")), ("host", "a..b")):
-            odd = settings.model_copy(update={name: value})
-            with pytest.raises(NotDelivered, match="must be ASCII"):
-                open_sink("smtp", AlertSettings(smtp=odd)).send(_notification())
-        assert not mailbox.mails
-        open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
-    assert [mail["Subject"] for mail in mailbox.mails] == ["[Tidemill] Critical: support: accuracy"]
-    printed = capfd.readouterr()
-    for secret in ("hush", "loud"):
-        assert secret not in str(raised.value) + printed.out + printed.err + repr(settings)
 
 
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "webhook"])
@@ -265,13 +146,13 @@ def test_an_answer_that_is_no_success(
     headers = {"Retry-After": after} if after else {}
     receiver.answer = lambda _: (status, headers, b"no")
     with pytest.raises(NotDelivered) as raised:
-        open_sink(name, _settings(receiver)).send(_notification())
+        open_sink(name, _settings(receiver)).send(notification())
     assert (raised.value.is_refused, raised.value.retry_after) == (is_refused, delay)
     assert str(status) in str(raised.value)
     assert len(receiver.requests) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in SINKS if name != "log"])
+@pytest.mark.parametrize("name", SINKS)
 def test_a_receiver_that_is_down(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Nobody listens: the sink says so in the system's words, without its settings' secrets."""
     nobody = HttpReceiver("http://127.0.0.1:1")
@@ -285,7 +166,7 @@ def test_a_receiver_that_is_down(name: str, capfd: pytest.CaptureFixture[str]) -
     )
     settings = _settings(nobody).model_copy(update={"smtp": smtp})
     with pytest.raises(NotDelivered, match=r"^no answer: Connection refused$") as raised:
-        open_sink(name, settings).send(_notification())
+        open_sink(name, settings).send(notification())
     assert not raised.value.is_refused
     printed = capfd.readouterr()
     for secret in ("hush", KEY):
