@@ -10,7 +10,6 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import create_engine, text
 
-from tests.plugins.waiting import wait_until
 from tidemill_core.settings import Settings
 from tidemill_jobs.context import RunCanceled
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
@@ -122,22 +121,15 @@ def test_a_killed_search_goes_on_where_it_stopped(
 from tests.unit.jobs.training.conftest import weather
 from tests.unit.jobs.training.test_search import *
 many = SearchConfig(1000, None, 1, {config.storage_url!r}, STUDY)
-searched(TrainingData(weather(60), weather(20, 60), weather(20, 80)), many, Untracked())
+data = TrainingData(weather(60), weather(20, 60), weather(20, 80))
+say = lambda _done, message: print(message, flush=True)
+train(data, TrainingConfig(search=many), say, Untracked())
 """
-    process = subprocess.Popen([sys.executable, "-c", program])
-    try:
-
-        def is_in_its_third_trial() -> bool:
-            try:
-                found = states(config)
-            except (KeyError, optuna.exceptions.StorageInternalError):
-                return False  # it has not created the study yet
-            return len(found) >= 3 and TrialState.RUNNING in found
-
-        wait_until(is_in_its_third_trial, "the search is in its third trial", 120)
-    finally:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("trial 3") for line in process.stdout)
         process.kill()
-        process.wait()
     before = optuna.load_study(study_name=STUDY, storage=config.storage_url).trials
     ended = [each for each in before if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     interrupted = [each for each in before if each.state is TrialState.RUNNING]
