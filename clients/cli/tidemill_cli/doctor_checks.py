@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from tidemill_cli.doctor_triton import silent_tritons
 from tidemill_core.errors import TidemillError
 from tidemill_core.extras import installation
 from tidemill_core.loopback import is_loopback, proxy_variables
@@ -136,8 +137,10 @@ def _is_there(path: str) -> bool:
 
 
 def _triton(settings: Settings) -> Check:
-    if settings.triton.url:
-        return Check("triton", "ok", f"uses {settings.triton.url}")
+    if url := settings.triton.url:
+        if silent := silent_tritons(url):
+            return Check("triton", "warn", silent, "start it, or fix triton.url")
+        return Check("triton", "ok", f"uses {url}")
     if (reason := unsupported_reason()) is not None:
         return Check("triton", "fail", "cannot run here", reason)
     library, release = platform.libc_ver()

@@ -99,6 +99,27 @@ def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
     assert "OTHER_TOKEN" not in up.stderr
 
 
+def test_doctor_names_the_tritons_that_do_not_answer(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Triton of `triton.url` is asked for a connection."""
+    assert workspace.is_dir()
+    assert run(["init"]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        answers = f"127.0.0.1:{there.getsockname()[1]}"
+        for url, result, found in (
+            (answers, "ok", f"uses {answers}"),
+            (f"{answers},127.0.0.1:1", "warn", "nothing answers at 127.0.0.1:1"),
+            ("dns:///nowhere.invalid:8001", "warn", "dns:///nowhere.invalid:8001: "),
+        ):
+            monkeypatch.setenv("TIDEMILL_TRITON__URL", url)
+            capsys.readouterr()
+            run(["doctor", "--json"])
+            checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+            assert checks["triton"]["result"] == result
+            assert checks["triton"]["found"].startswith(found)
+
+
 def test_doctor_names_what_sagemaker_needs(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
