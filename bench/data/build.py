@@ -8,14 +8,12 @@ import resource
 import sys
 import time
 from contextlib import chdir
-from datetime import UTC, datetime
 from pathlib import Path
 
-from tidemill_core.model_repository import ModelRepository
+from tests.plugins.job_runs import run_of
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
-from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import run
 
 TASK = "titles"
@@ -32,16 +30,7 @@ def main() -> None:
             model_repository=folder / "models",
         )
     with TritonControl(settings.triton_address, key="") as triton:
-        context = JobContext(
-            task=TASK,
-            run_id="bench",
-            settings=settings,
-            storage=open_storage(settings.effective_database_url),
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=lambda: datetime.now(UTC),
-            progress=lambda _done, _doing: None,
-        )
+        context = run_of(settings, open_storage(settings.effective_database_url), triton, task=TASK)
         start = time.perf_counter()
         result = run(context)
         seconds = time.perf_counter() - start

@@ -31,16 +31,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.monitoring.one_check import TASK, opened
 from bench.training.support import Rows, labeled, read, side
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.domain.report import Report
 from tidemill_core.domain.split import Split
-from tidemill_core.model_repository import ModelRepository
-from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.database import Page
-from tidemill_core.storage.storage import open_storage
-from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import Build, build_dataset, build_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
@@ -49,7 +46,6 @@ from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
-TASK = "support"
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 30
 NOW = START + timedelta(days=DAYS + 1)
@@ -223,24 +219,8 @@ def _workspace(known: Rows) -> Iterator[JobContext]:
         folder = Path(name)
         with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *known])
-        settings = Settings(
-            tasks={TASK: TaskSettings(sources=[FilesSource(path=folder / "rows.csv")])},
-            state_dir=folder / "var",
-            model_repository=folder / "models",
-        )
-        storage = open_storage(settings.effective_database_url)
-        with TritonControl(settings.triton_address, key="") as triton:
-            yield JobContext(
-                task=TASK,
-                run_id="bench",
-                settings=settings,
-                storage=storage,
-                repository=ModelRepository(settings.model_repository),
-                triton=triton,
-                clock=lambda: NOW,
-                progress=lambda _done, _doing: None,
-            )
-        storage.database.close()
+        with opened(folder, NOW) as context:
+            yield context
 
 
 def _is_named(reports: Sequence[Report], hostile: Sequence[Feedback]) -> bool:

@@ -12,7 +12,7 @@ from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tidemill_core.model_repository import ModelRepository
+from tests.plugins.job_runs import run_of
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[JobContext]:
+def opened(folder: Path, now: datetime = NOW) -> Iterator[JobContext]:
     """Yield a run of a check in the workspace in a folder."""
     with chdir(folder):
         settings = Settings(
@@ -34,16 +34,7 @@ def opened(folder: Path) -> Iterator[JobContext]:
         )
     storage = open_storage(settings.effective_database_url)
     with TritonControl(settings.triton_address, key="") as triton:
-        yield JobContext(
-            task=TASK,
-            run_id="bench",
-            settings=settings,
-            storage=storage,
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=lambda: NOW,
-            progress=lambda _done, _doing: None,
-        )
+        yield run_of(settings, storage, triton, lambda: now)
     storage.database.close()
 
 

@@ -24,12 +24,12 @@ from rich.console import Console
 
 from bench.scoring.__main__ import verdict, write_rows
 from bench.serving.workspace import EXAMPLE, TASK, Workspace, running_stack
+from tests.plugins.job_runs import run_of
 from tests.plugins.ray_cluster import RayCluster
 from tests.unit.jobs.training.conftest import weather
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.job_parameters import ScoreParameters
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, TaskSettings, load_settings
 from tidemill_core.settings.folders import sqlite_url
 from tidemill_core.settings.ray import RaySettings
@@ -212,15 +212,11 @@ def scoring_context(workspace: Workspace, triton_address: str) -> JobContext:
     settings = loaded.model_copy(
         update={"triton": loaded.triton.model_copy(update={"url": triton_address})}
     )
-    return JobContext(
+    return run_of(
+        settings,
+        open_storage(settings.effective_database_url),
+        TritonControl(triton_address, ""),
         task=TASK,
-        run_id="bench",
-        settings=settings,
-        storage=open_storage(settings.effective_database_url),
-        repository=ModelRepository(settings.model_repository),
-        triton=TritonControl(triton_address, ""),
-        clock=system_clock,
-        progress=lambda _done, _doing: None,
     )
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from multiprocessing.context import ForkServerContext
@@ -24,15 +23,14 @@ from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
+from tests.plugins.job_runs import run_of
 from tests.plugins.triton import RunningTriton
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
-from tidemill_jobs.context import JobContext
 
 TASK = "mixed"
 KILLS = 12
@@ -157,16 +155,7 @@ def _build(state: Path, task: TaskSettings, database_url: str) -> DatasetVersion
     with chdir(state), TritonControl("127.0.0.1:1", key="") as triton:
         settings = Settings(tasks={TASK: task}, state_dir=state, model_repository=state / "models")
         storage = open_storage(database_url)
-        context = JobContext(
-            task=TASK,
-            run_id="run",
-            settings=settings,
-            storage=storage,
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=lambda: datetime.now(UTC),
-            progress=lambda _done, _doing: None,
-        )
+        context = run_of(settings, storage, triton, task=TASK)
         try:
             return build(context)
         finally:

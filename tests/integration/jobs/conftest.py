@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.databases import new_sqlite
-from tidemill_core.model_repository import ModelRepository
+from tests.plugins.job_runs import run_of
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
@@ -44,16 +44,7 @@ def run_in(folder: Path, source: Path) -> Iterator[JobContext]:
         )
     storage = open_storage(new_sqlite(folder / "var" / "tidemill.db"))
     with TritonControl(settings.triton_address, key="") as triton:
-        yield JobContext(
-            task="support",
-            run_id="run",
-            settings=settings,
-            storage=storage,
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=lambda: NOW,
-            progress=lambda _done, _doing: None,
-        )
+        yield run_of(settings, storage, triton, lambda: NOW)
     storage.database.close()
 
 

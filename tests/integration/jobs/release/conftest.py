@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 
 from tests.integration.jobs.data.building import build
 from tests.plugins.databases import new_sqlite
+from tests.plugins.job_runs import run_of
 from tests.plugins.mlflow_store import new_mlflow_store
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.settings.tracking import TrackingSettings
 from tidemill_core.storage.deployments import Change
@@ -73,11 +74,15 @@ def failed(results: Mapping[str, GateResult]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, its export and its hold-out."""
+    """A model and its hold-out."""
 
     model: TrainedModel
-    exported: bytes
     test: LabeledTexts
+
+    @cached_property
+    def exported(self) -> bytes:
+        """The model in ONNX."""
+        return export_onnx(self.model.classifier, self.model.sequence_length)
 
 
 @dataclass
@@ -206,16 +211,7 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
     storage = open_storage(new_sqlite(folder / "var" / "tidemill.db"))
     with triton.control() as control:
         yield Loop(
-            JobContext(
-                task=task,
-                run_id="run",
-                settings=settings,
-                storage=storage,
-                repository=ModelRepository(repository),
-                triton=control,
-                clock=lambda: datetime.now(UTC),
-                progress=lambda _done, _doing: None,
-            ),
+            run_of(settings, storage, control, task=task),
             source,
         )
     storage.database.close()
@@ -263,4 +259,4 @@ def learn(label: Label, rows: int = 210) -> Trained:
 def learn_from(data: TrainingData) -> Trained:
     """Train on some rows, without a task or a database."""
     model = train(data, TrainingConfig(), lambda _done, _doing: None, Untracked())
-    return Trained(model, export_onnx(model.classifier, model.sequence_length), data.test)
+    return Trained(model, data.test)

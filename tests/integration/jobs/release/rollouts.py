@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.integration.server.front import Front, Workspace
+from tests.plugins.job_runs import run_of
 from tests.plugins.triton import CONTROL_KEY, RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.model import Deployment, ModelState
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.rollouts import request_rollout
 from tidemill_core.storage.storage import Storage
@@ -78,17 +78,7 @@ It reads each n from a line, and prints the exit code. The imports, which are sl
 
 def open_context(storage: Storage, triton: TritonControl) -> JobContext:
     """Return the context of a check, in the workspace's folder."""
-    settings = load_settings()
-    return JobContext(
-        task=TASK,
-        run_id="run",
-        settings=settings,
-        storage=storage,
-        repository=ModelRepository(settings.model_repository),
-        triton=triton,
-        clock=lambda: datetime.now(UTC),
-        progress=lambda _done, _doing: None,
-    )
+    return run_of(load_settings(), storage, triton)
 
 
 class RolledOut(Workspace):

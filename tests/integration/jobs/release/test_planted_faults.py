@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import pytest
 
 from bench.training.support import labeled, read, side
 from tests.integration.jobs.release.conftest import (
@@ -18,7 +19,6 @@ from tests.integration.jobs.release.conftest import (
 )
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.triton.tensors import OUTPUT_NAME
-from tidemill_jobs.training.export import export_onnx
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 
 A_LOAN = next(
@@ -39,7 +39,7 @@ def test_labels_in_the_wrong_order(loop: Loop, trained: Trained) -> None:
     """A manifest whose labels are in another order than the model's output fails."""
     loop.champion(trained)
     model = replace(trained.model, labels=tuple(reversed(trained.model.labels)))
-    version = loop.candidate(replace(trained, model=model))
+    version = loop.candidate(replace(trained, model=model), trained.exported)
     reasons = failed(loop.judge(version, trained))
     assert {"answers", "champion", "classes"} <= reasons.keys()
 
@@ -49,7 +49,8 @@ def test_labels_in_the_wrong_order_from_the_start(loop: Loop, trained: Trained) 
     rows = held_out(600)
     model = replace(trained.model, labels=tuple(reversed(trained.model.labels)))
     wrong = replace(trained, model=model, test=rows)
-    assert "accuracy" in failed(loop.judge(loop.candidate(wrong), wrong))
+    version = loop.candidate(wrong, trained.exported)
+    assert "accuracy" in failed(loop.judge(version, wrong))
 
 
 def test_a_stale_tokenizer(loop: Loop, trained: Trained) -> None:
@@ -57,7 +58,8 @@ def test_a_stale_tokenizer(loop: Loop, trained: Trained) -> None:
     loop.champion(trained)
     stale = learn(right, rows=60)
     model = replace(trained.model, tokenizer=stale.model.tokenizer)
-    reasons = failed(loop.judge(loop.candidate(replace(trained, model=model)), trained))
+    version = loop.candidate(replace(trained, model=model), trained.exported)
+    reasons = failed(loop.judge(version, trained))
     assert "answered differently through Triton" in reasons["answers"]
 
 
@@ -78,20 +80,22 @@ def test_an_export_that_differs(loop: Loop, trained: Trained) -> None:
     assert "champion" not in reasons
 
 
-def test_a_collapsed_class(loop: Loop, trained: Trained) -> None:
+@pytest.fixture(scope="module")
+def collapsed() -> Trained:
+    """A model that never answers `loan`, judged on more rows."""
+    return replace(learn(without_loans), test=held_out(1500))
+
+
+def test_a_collapsed_class(loop: Loop, trained: Trained, collapsed: Trained) -> None:
     """A class that is never answered any more fails, and is named."""
-    rows = held_out(1500)
     loop.champion(trained)
-    collapsed = learn(without_loans)
-    reasons = failed(loop.judge(loop.candidate(collapsed), replace(collapsed, test=rows)))
+    reasons = failed(loop.judge(loop.candidate(collapsed), collapsed))
     assert "loan" in reasons["classes"]
 
 
-def test_a_collapsed_class_without_a_champion(loop: Loop) -> None:
+def test_a_collapsed_class_without_a_champion(loop: Loop, collapsed: Trained) -> None:
     """A first model that never answers a class with 30 hold-out rows fails."""
-    collapsed = learn(without_loans)
-    rows = held_out(1500)
-    reasons = failed(loop.judge(loop.candidate(collapsed), replace(collapsed, test=rows)))
+    reasons = failed(loop.judge(loop.candidate(collapsed), collapsed))
     assert reasons["classes"] == "no row is right of 1 class: loan"
 
 
@@ -137,8 +141,6 @@ def test_weights_that_are_not_numbers(loop: Loop) -> None:
     broken = learn(right)
     parameter = next(p for p in broken.model.classifier.parameters() if p.dim() == 2)
     parameter.data[-1, 0] = float("nan")
-    exported = export_onnx(broken.model.classifier, broken.model.sequence_length)
-    broken = replace(broken, exported=exported)
     assert (
         "weights are not numbers" in failed(loop.judge(loop.candidate(broken), broken))["weights"]
     )

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.integration.server.front import MAX_TEXT_LENGTH, Workspace
+from tests.plugins.job_runs import run_of
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.job_parameters import EvaluateParameters, ScoreParameters
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.evaluation import evaluate
@@ -71,14 +72,20 @@ def bench(tmp_path: Path, workspace: Workspace, triton: RunningTriton) -> Iterat
     with triton.control() as control:
         yield Bench(
             tmp_path,
-            JobContext(
-                task="support",
-                run_id="run",
-                settings=settings,
-                storage=workspace.storage,
-                repository=ModelRepository(workspace.repository.root),
-                triton=control,
-                clock=lambda: datetime.now(UTC),
-                progress=lambda _done, _doing: None,
-            ),
+            run_of(settings, workspace.storage, control),
         )
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the URL of a bucket in S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    boto3.client("s3").create_bucket(Bucket="tickets")
+    yield "s3://tickets"
+    server.stop()

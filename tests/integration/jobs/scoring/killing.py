@@ -1,18 +1,15 @@
 """A run of `score` in a process of its own, which a test may kill."""
 
 import multiprocessing
-from collections.abc import Callable
-from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tests.plugins.job_runs import run_of
 from tests.plugins.triton import CONTROL_KEY
 from tidemill_core.domain.job_parameters import ScoreParameters
-from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
-from tidemill_jobs.context import JobContext
 from tidemill_jobs.scoring import score
 
 _forks = multiprocessing.get_context("forkserver")
@@ -31,18 +28,6 @@ def start(
 def _run(
     settings: Settings, database: Path, triton: str, run_id: str, parameters: ScoreParameters
 ) -> None:
-    progress: Callable[[float, str], None] = lambda _done, _doing: None  # noqa: E731 -- one line
+    storage = open_storage(f"sqlite:///{database}")
     with TritonControl(triton, CONTROL_KEY) as control:
-        score.run(
-            JobContext(
-                task="support",
-                run_id=run_id,
-                settings=settings,
-                storage=open_storage(f"sqlite:///{database}"),
-                repository=ModelRepository(settings.model_repository),
-                triton=control,
-                clock=lambda: datetime.now(UTC),
-                progress=progress,
-                parameters=parameters,
-            )
-        )
+        score.run(run_of(settings, storage, control, run_id=run_id, parameters=parameters))

@@ -4,19 +4,16 @@ import csv
 import gzip
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import boto3
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from moto.server import ThreadedMotoServer
 
 from tests.integration.jobs.scoring.conftest import Bench
 from tests.integration.server.models import LABELS, POISON, TinyModel
@@ -206,21 +203,6 @@ def test_logged_predictions_can_get_feedback(bench: Bench) -> None:
     assert [one and (one.text_length, one.unknown_pieces) for one in stored] == [(8, 0.0)] * 4
     assert rows[-1]["prediction_id"] is None
     assert "prediction_id" not in rows_of(bench.folder / "plain.jsonl")[0]
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the URL of a bucket in S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    boto3.client("s3").create_bucket(Bucket="tickets")
-    yield "s3://tickets"
-    server.stop()
 
 
 @pytest.mark.parametrize("storage", ["memory", "s3"])
