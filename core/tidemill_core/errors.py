@@ -118,9 +118,8 @@ class IllegalTransition(FailedPrecondition):
 
     def __init__(self, current: str, target: str, *needed: str) -> None:
         already = f"the version is {current} already"
-        no_step = f"a version that is {current} cannot become {target}"
-        if needed:
-            no_step += f"; it must be {' or '.join(needed)}"
+        rule = f"; it must be {' or '.join(needed)}" if needed else ""
+        no_step = f"a version that is {current} cannot become {target}{rule}"
         super().__init__(already if current == target else no_step)
 
 
