@@ -40,7 +40,8 @@ def test_each_network_learns_from_poor_data(
     texts = [*data.train.texts[:20], "hail " * 20_000, "x" * 10_000, "\u00e9"]
     labels = [*data.train.labels[:20], "wet", "dry", "hail"]
     poor = TrainingData(LabeledTexts(texts, labels))
-    model = train(poor, TrainingConfig(name), lambda _done, _message: None, recorder)
+    config = TrainingConfig(name, {"most_epochs": 15})
+    model = train(poor, config, lambda _done, _message: None, recorder)
     assert model.labels == ("dry", "hail", "wet")
     assert (model.test_measures.n, model.temperature) == (0, 1.0)
     answers = model.probabilities(["", "hail " * 20_000, *data.test.texts])
