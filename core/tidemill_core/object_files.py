@@ -14,8 +14,8 @@ def open_files(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the URL's path in it.
 
     Raises:
-        ConfigurationError: the package that reads such URLs is not installed, or there is none; or
-            it is a URL of a web server.
+        ConfigurationError: the package that reads such URLs is not installed, no package reads
+            them, or the URL is that of a web server.
     """
     if is_web(url):
         rule = f"{without_user(url)} can only be read: name a bucket, such as s3://my-bucket/folder"

@@ -75,7 +75,7 @@ class ObjectStorage:
         key_of: how to name objects.
 
     Raises:
-        ConfigurationError: the package that reads such URLs is not installed, or there is none.
+        ConfigurationError: as `open_files` raises it.
     """
 
     def __init__(self, url: str, key_of: KeyOf) -> None:

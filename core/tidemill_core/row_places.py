@@ -75,7 +75,8 @@ class DatabasePlace:
     @property
     def shown(self) -> str:
         """The place for people; of a long query, the beginning."""
-        rows = self.rows if len(self.rows) <= _SHOWN else f"{self.rows[:_SHOWN]}…"
+        rows = " ".join(self.rows.split())
+        rows = rows if len(rows) <= _SHOWN else f"{rows[:_SHOWN]}…"
         return f"{self.database}#{rows}"
 
     @property

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tidemill_cli.failure import WrongUsage
+
 _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(.+)", re.DOTALL)
 _NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 
@@ -21,9 +23,16 @@ def absolute(place: str) -> str:
     """Return a path, also that of a SQLite, in full, because the jobs run in another folder.
 
     Other URLs stay as they are.
+
+    Raises:
+        WrongUsage: a SQLite's folder has a character that ends the path in a URL.
     """
     if sqlite := _RELATIVE_SQLITE.match(place):
-        return f"{sqlite[1]}{Path.cwd() / sqlite[2]}"
+        name, mark, rows = sqlite[2].partition("#")
+        full = str(Path(name).expanduser().absolute())
+        if "#" in full:
+            raise WrongUsage(f"{full} has a #, which ends a path in a URL: use another folder")
+        return f"{sqlite[1]}{full}{mark}{rows}"
     if _NOT_A_PATH.match(place):
         return place
     return str(Path(place).expanduser().absolute())

@@ -228,5 +228,5 @@ def _not_serving(found: Status) -> str:
     problems = dict.fromkeys(task.problem for task in found.tasks if task.problem)
     if not problems:
         return "the server is stopping"
-    away = all(task.health == _SERVING for task in found.tasks)
-    return "\n".join(problems if away else ["not serving:", *problems])
+    all_answer = all(task.health == _SERVING for task in found.tasks)
+    return "\n".join(problems if all_answer else ["not serving:", *problems])

@@ -28,10 +28,10 @@ TaskName = Annotated[
     str,
     of_form(TASK_NAME, "must be a name of up to 40 of a-z, 0-9 and _, starting with a letter"),
 ]
-_HTTP_URL = r"https?://[^/,][^,]*"
+_HTTP_URL = r"https?://[^/,\s][^,\s]*"
 _HTTP_RULE = "must be a URL that begins with https:// or http://"
-HttpUrl = Annotated[str, of_form(r"https?://[^/].*", _HTTP_RULE)]
-OptionalHttpUrl = Annotated[str, of_form(r"(https?://[^/].*)?", _HTTP_RULE)]
+HttpUrl = Annotated[str, of_form(r"https?://[^/\s]\S*", _HTTP_RULE)]
+OptionalHttpUrl = Annotated[str, of_form(r"(https?://[^/\s]\S*)?", _HTTP_RULE)]
 HttpUrls = Annotated[
     str,
     of_form(rf"({_HTTP_URL}(,\s*{_HTTP_URL})*)?", f"{_HTTP_RULE}, or several with commas between"),

@@ -85,8 +85,10 @@ def recall(connection: Connection, task: str, version: int, change: Change) -> M
             "update_time": change.time,
         }
         connection.execute(update(model_versions).where(this(task, version)).values(waiting))
-    else:
-        step(before.state, ModelState.CHAMPION)
+    elif before.state not in (ModelState.SHADOW, ModelState.CANARY):
+        promoted = (ModelState.VALIDATED, ModelState.SHADOW, ModelState.CANARY)
+        needed = (*promoted, ModelState.ROLLED_BACK)
+        raise IllegalTransition(before.state, ModelState.CHAMPION, *needed)
     return before
 
 

@@ -18,7 +18,7 @@ from tidemill_core.counted import counted
 MAX_PRETTY = 20_000
 """Characters of a value that a page shows."""
 NOTHING = "\N{EN DASH}"
-_NUMBERS = re.compile(r"\[\s+([-+.\deE]+(?:,\s+[-+.\deE]+)*)\s+\]")
+_NUMBERS = re.compile(r"\[\n\s*([-+.\deE]+(?:,\n\s*[-+.\deE]+)*)\n\s*\]")
 _STEPS = ((60, "s"), (3600, "min"), (86400, "h"), (86400 * 60, "d"))
 
 

@@ -5,9 +5,9 @@ window. While texts do not wait long, it grows by one per round trip. When they 
 `max_queue_delay`, it is cut by 10 %, and again once the effect of that cut can be seen. So it
 follows the real speed of Triton and this process, and the queue before them stays short.
 
-Unary calls above their limit are refused, because their callers can retry or go elsewhere; a caller
-with few texts in flight is not, unless there are many such callers. Batches and streams have a
-limit of their own, and wait above it; their callers take turns.
+Unary calls above their limit are refused, because their callers can retry or go elsewhere. A caller
+with up to eight texts in flight is admitted above the limit, until all texts reach twice the limit.
+Batches and streams have a limit of their own, and wait above it; their callers take turns.
 """
 
 import asyncio

@@ -142,6 +142,14 @@ def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
     assert storage.models.page(TASK, Page())[0] == before
 
 
+def test_a_refused_promotion_names_what_can_be_promoted(storage: Storage) -> None:
+    """A candidate has not passed its gates, and neither a rollback nor a wait helps it."""
+    storage.models.add_candidate(TASK, "onnx", "d1", NOW)
+    needed = "it must be VALIDATED or SHADOW or CANARY or ROLLED_BACK"
+    with pytest.raises(IllegalTransition, match=needed):
+        storage.models.recall(TASK, 1, change())
+
+
 def test_a_repeated_promotion_recalls_nothing(storage: Storage) -> None:
     """A promotion that is repeated after a second rollback does not recall the version."""
     for version in (validated(storage), validated(storage)):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tidemill_cli.failure import WrongUsage
 from tidemill_cli.places import absolute
 
 
@@ -29,3 +30,14 @@ def test_urls_and_full_paths_stay(place: str) -> None:
 def test_the_path_of_a_sqlite_is_in_full(scheme: str) -> None:
     """As that of a file: otherwise the jobs look for it, or make it, in their own folder."""
     assert absolute(f"{scheme}:///x.db#rows") == f"{scheme}:///{Path.cwd()}/x.db#rows"
+    assert absolute(f"{scheme}:///~/x.db#rows") == f"{scheme}:///{Path.home()}/x.db#rows"
+
+
+def test_a_folder_that_a_url_cannot_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A # would end the path of a SQLite there, and name another database."""
+    (tmp_path / "c#").mkdir()
+    monkeypatch.chdir(tmp_path / "c#")
+    with pytest.raises(WrongUsage, match=r"c#/x\.db has a #"):
+        absolute("sqlite:///x.db#rows")

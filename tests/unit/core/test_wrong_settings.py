@@ -102,6 +102,8 @@ def test_wrong_values(text: str, name: str) -> None:
         ('[tracing]\notlp_endpoint = "localhost:4317"', "must be a URL that begins with https://"),
         ('[tracing]\notlp_endpoint = "http://"', "must be a URL that begins with https://"),
         ('[sagemaker]\nendpoint_url = "s3"', "must be a URL that begins with https://"),
+        ('[sagemaker]\nendpoint_url = "https://a b"', "must be a URL that begins with https://"),
+        ('[triton]\nmetrics_url = "http://a:1/m http://b:1/m"', "with commas between"),
         ('[triton]\nmetrics_url = "http://a:1/metrics,b:2"', "or several with commas between"),
         ('[tracking]\ntrackers = "mlflow"', "tracking.trackers is 'mlflow': must be a list"),
         ('[tasks.support]\nsources = ["a.csv"]', "sources.0 is 'a.csv': must be a table"),

@@ -63,18 +63,20 @@ def test_a_unary_call_is_refused_above_the_limit() -> None:
 def test_a_caller_with_few_texts_is_admitted_beside_a_flood() -> None:
     """Many of one caller's texts refuse only its own, up to twice the limit."""
 
-    def enter_as(caller_id: str, rows: int) -> None:
+    def as_caller(caller_id: str, change: Callable[[int], None], rows: int) -> None:
         context = copy_context()
         context.run(current_caller.set, replace(NOBODY, caller_id=caller_id))
-        context.run(admission.enter, rows)
+        context.run(change, rows)
 
     admission = limited_to(MIN_LIMIT)
-    enter_as("flood", int(MIN_LIMIT))
-    assert_refused(lambda: enter_as("flood", 1))
+    as_caller("flood", admission.enter, int(MIN_LIMIT))
+    assert_refused(lambda: as_caller("flood", admission.enter, 1))
     for caller_id in ("second", "third"):
-        enter_as(caller_id, ROWS_A_CALLER)
-        assert_refused(lambda caller_id=caller_id: enter_as(caller_id, 1))
-    assert_refused(lambda: enter_as("fourth", 1))
+        as_caller(caller_id, admission.enter, ROWS_A_CALLER)
+        assert_refused(lambda caller_id=caller_id: as_caller(caller_id, admission.enter, 1))
+    assert_refused(lambda: as_caller("fourth", admission.enter, 1))
+    as_caller("second", admission.leave, ROWS_A_CALLER)
+    as_caller("second", admission.enter, ROWS_A_CALLER)
 
 
 def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:

@@ -14,12 +14,14 @@ from tidemill_core.errors import NoChampion
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.rollout_evidence import Comparison, read_evidence
+from tidemill_core.storage.rollouts import RolloutRunning
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reporting import Finding, Subject, report
 from tidemill_jobs.release.rollout.decision import Action, Decision, Stage, decide
 
 ROUTED_AFTER = timedelta(seconds=2)
 """Time after which all fronts have noticed a change of traffic; they take a quarter of a second."""
+_CANARIES = "waits until the canaries that a person set are gone"
 _STARTING = Decision(Action.ADVANCE, "passed the gates", 0, {})
 
 
@@ -45,7 +47,10 @@ def run(context: JobContext) -> Result:
     if end := _end(rollout, version, deployment):
         return _close(context, rollout, end, deployment)
     decision = _decision(context, rollout, version, deployment)
-    _apply(context, rollout, version, decision)
+    try:
+        _apply(context, rollout, version, decision)
+    except RolloutRunning:  # a person set a canary meanwhile
+        decision = Decision(Action.HOLD, _CANARIES, 0, {})
     return {
         "decision": str(decision.action),
         "reason": decision.reason,
@@ -115,7 +120,7 @@ def _start(stage: Stage, deployment: Deployment, now: datetime) -> Decision:
     """
     waits = "paused" if stage.paused else ""
     if deployment.canaries:
-        waits = "waits until the canaries that a person set are gone"
+        waits = _CANARIES
     elif now - deployment.create_time < ROUTED_AFTER:
         waits = "waits until all fronts have noticed the last change of traffic"
     elif not stage.loaded:

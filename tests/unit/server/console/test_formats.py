@@ -17,3 +17,4 @@ def test_the_numbers_of_a_list_are_on_one_line() -> None:
         "}",
     ]
     assert pretty([1, 2]) == "[1, 2]"
+    assert pretty("rows [ 1,  2 ]") == '"rows [ 1,  2 ]"'

@@ -20,7 +20,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from tidemill_core.durable import cause
-from tidemill_core.row_places import FORMATS
+from tidemill_core.row_places import FORMATS, is_web
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
 _STAMPS = (
@@ -107,8 +107,9 @@ def read_errors(part: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         # fsspec raises it for each failure of a web server.
-        if isinstance(error.__cause__, aiohttp.ClientError) and not _is_gone(error.__cause__):
-            raise _unreadable(part, _web_failure(error.__cause__)) from error
+        web = error.__cause__
+        if isinstance(web, aiohttp.ClientError | TimeoutError) and not _is_gone(web):
+            raise _unreadable(part, _web_failure(web)) from error
         raise SourceMissing(f"there is no file {part}", "fix the path") from error
     except EOFError as error:
         raise _unreadable(part, "its compressed content ends in the middle") from error
@@ -119,15 +120,15 @@ def read_errors(part: str) -> Iterator[None]:
     except ValueError as error:
         if _NO_RANGES not in str(error):
             raise
-        cure = "download it, and name the file here"
-        raise SourceUnreadable(part, "its server sends files only whole", cure) from error
+        cure = "download the file, and give its path"
+        raise SourceUnreadable(part, "the web server sends no parts of a file", cure) from error
 
 
-def _is_gone(error: aiohttp.ClientError) -> bool:
+def _is_gone(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientResponseError) and error.status in (404, 410)
 
 
-def _web_failure(error: aiohttp.ClientError) -> str:
+def _web_failure(error: Exception) -> str:
     """Return what went wrong between us and a web server, without the URL."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the server answers {error.status} {error.message}".rstrip()
@@ -137,6 +138,8 @@ def _web_failure(error: aiohttp.ClientError) -> str:
         error, aiohttp.ClientSSLError
     ):
         return f"nothing answers at {error.host}:{error.port}"
+    if isinstance(error, TimeoutError):
+        return "the server took too long to answer"
     return str(error) or type(error).__name__
 
 
@@ -158,7 +161,7 @@ def stored_files(path: str, format_set: bool, cure: str) -> list[StoredFile]:
         else:
             file_system, name = url_to_fs(path)
         file_system.invalidate_cache()
-        if path.startswith(("http://", "https://")) or file_system.isfile(name):
+        if is_web(path) or file_system.isfile(name):
             return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)

@@ -29,7 +29,7 @@ class SmtpSink:
                 refused = server.send_message(mail)
         except smtplib.SMTPResponseException as error:
             if error.smtp_code < 0:
-                raise NotDelivered("no answer: it is no mail server") from error
+                raise NotDelivered("no answer: it does not speak SMTP") from error
             is_refused = error.smtp_code >= _PERMANENT
             raise NotDelivered(f"the server answered {error.smtp_code}", is_refused) from error
         except smtplib.SMTPRecipientsRefused as error:

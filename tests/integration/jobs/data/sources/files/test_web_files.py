@@ -12,6 +12,8 @@ from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.errors import SourceUnreadable
+from tidemill_jobs.data.sources.files.stored_file import read_errors
 
 
 def _origins(path: str, **values: str) -> list[object]:
@@ -87,5 +89,14 @@ def test_a_server_that_is_away_is_reported(url: str, problem: str) -> None:
 def test_a_server_that_sends_only_whole_files_is_reported(web: str, tmp_path: Path) -> None:
     """A large file is read in parts, which not every server can send."""
     (tmp_path / "large.csv").write_bytes(b"text,label\n" + b"x" * (16 << 20))
-    with pytest.raises(DataError, match=r"large.csv cannot be read: .* only whole; download it"):
+    with pytest.raises(DataError, match=r"large.csv cannot be read: .* no parts of a file;"):
         _origins(f"{web}/large.csv")
+
+
+def test_a_web_server_that_hangs_is_not_a_missing_file() -> None:
+    """The library reports the end of a wait as a file that is not there."""
+    with (
+        pytest.raises(SourceUnreadable, match="took too long to answer"),
+        read_errors("http://a/b"),
+    ):
+        raise FileNotFoundError("http://a/b") from TimeoutError()
