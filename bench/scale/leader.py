@@ -33,7 +33,7 @@ from tests.plugins.postgres import running_postgres
 from tests.plugins.waiting import wait_until
 from tidemill_core.errors import StorageUnavailable
 from tidemill_core.storage.schema import leases
-from tidemill_jobs.main import LEASE_LENGTH
+from tidemill_jobs.leadership import LEASE_LENGTH
 
 PROCESSES = 3
 MUST_SECONDS = 30.0

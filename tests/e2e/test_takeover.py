@@ -13,7 +13,7 @@ from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.storage.schema import job_runs
-from tidemill_jobs.main import LEASE_LENGTH
+from tidemill_jobs.leadership import LEASE_LENGTH
 from tidemill_jobs.runner import ORPHANED_AFTER
 
 RUNNING, SUCCEEDED, FAILED = JobRunState.RUNNING, JobRunState.SUCCEEDED, JobRunState.FAILED

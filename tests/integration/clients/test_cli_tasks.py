@@ -49,22 +49,28 @@ def test_a_task_that_does_not_exist_is_said(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("alerts list", "no alerts"),
-        ("datasets list", "no dataset versions yet; `tidemill jobs run build_dataset` builds one"),
-        ("feedback held", "no held verdicts"),
-        ("feedback list", "no feedback yet"),
-        ("jobs runs --all", "no runs yet"),
-        ("label list", "no texts for people yet"),
-        ("models list", "no model versions yet; `tidemill jobs run retrain` trains one"),
-        ("preferences list", "no judgements yet"),
-        ("reports list", "no reports yet; the checks run on a schedule"),
+        ("alerts list --task untrained", "no alerts"),
+        (
+            "datasets list --task untrained",
+            "no dataset versions yet; `tidemill jobs run build_dataset` builds one",
+        ),
+        ("feedback held --task undone", "no held verdicts"),
+        ("feedback list --task undone", "no feedback yet"),
+        ("jobs runs --all --task undone", "no runs yet"),
+        ("label list --task undone", "no texts for people yet"),
+        (
+            "models list --task untrained",
+            "no model versions yet; `tidemill jobs run retrain` trains one",
+        ),
+        ("preferences list --task undone", "no judgements yet"),
+        ("reports list --task untrained", "no reports yet; the checks run on a schedule"),
     ],
 )
 def test_an_empty_list_is_said_in_one_way(
     command: str, words: str, front: Front, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It names what there is none of, and what makes the first one if a person can."""
-    asked = [*command.split(), "--task", "untrained", "--address", front.address]
+    asked = [*command.split(), "--address", front.address]
     assert run(asked) == 0
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{words}\n")
