@@ -23,8 +23,8 @@ MIN_LIMIT = 16.0
 MAX_LIMIT = 4096.0
 FIRST_LIMIT = 512.0
 ROWS_A_CALLER = 8
-"""Texts of each caller that are in flight in unary calls and not refused, although others' texts
-fill the limit. All such texts together may fill it once more."""
+"""Texts that a caller may have in flight although the texts of others fill the limit. All texts
+together may reach twice the limit."""
 MAX_WAITING_ROWS = 16_384
 """Bound on the texts of batches and streams that wait for admission."""
 _DECREASE = 0.9
