@@ -20,7 +20,7 @@ from tidemill_core.errors import TidemillError
 from tidemill_core.freed_memory import return_large_blocks
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
-from tidemill_core.settings import Settings, load_settings
+from tidemill_core.settings import Settings, settings_with_tasks
 from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.storage import Storage, wait_for_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
@@ -121,7 +121,7 @@ def main() -> int:
     # The first process of a container ignores a signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        settings = load_settings()
+        settings = settings_with_tasks()
         storage = wait_for_storage(settings.effective_database_url)
         telemetry = open_telemetry(settings)
         try:

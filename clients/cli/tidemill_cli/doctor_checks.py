@@ -98,7 +98,7 @@ def _settings(settings: Settings) -> Check:
 
 
 def _variables(settings: Settings) -> Iterator[Check]:
-    for name, variable in unset_variables(settings):
+    for name, variable in unset_variables(settings.tasks):
         remedy = "set it where `tidemill up` starts"
         yield Check("environment", "warn", f"{name}: {variable} is not set", remedy)
 

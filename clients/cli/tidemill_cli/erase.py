@@ -3,7 +3,7 @@
 from tidemill_cli.connection import current_user
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.listing import Columns, print_list
-from tidemill_cli.local import require_task, settings_with_tasks
+from tidemill_cli.local import require_task
 from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson, LastTask, TaskAndTexts, group
 from tidemill_cli.output import print_json, say
@@ -14,6 +14,7 @@ from tidemill_core.clock import system_clock
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.job import Trigger
 from tidemill_core.domain.split import content_hash
+from tidemill_core.settings import settings_with_tasks
 
 app = group("tidemill erase texts support 'my name is Ann' · tidemill erase list support")
 

@@ -1,10 +1,9 @@
 """The packages and settings that commands on this machine need besides the client's."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
-from tidemill_cli.failure import ExtrasMissing, UnknownTask, WrongUsage
-from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
+from tidemill_cli.failure import ExtrasMissing, UnknownTask
+from tidemill_core.settings import NoTask, Settings, load_settings
 
 _STORAGE = "sqlalchemy"
 """A package that both extras have, [server] and [jobs]: enough to use the database."""
@@ -36,39 +35,16 @@ def require_storage() -> None:
         raise ExtrasMissing(_STORAGE)
 
 
-def settings_with_tasks() -> Settings:
-    """Return the workspace's settings.
-
-    Raises:
-        ConfigurationError: a setting is wrong.
-        WrongUsage: they have no task.
-    """
-    settings = load_settings()
-    if settings.tasks:
-        return settings
-    raise _no_task()
-
-
 def workspace_settings() -> Settings:
     """Return the settings of a workspace that exists; elsewhere no command creates a state.
 
     Raises:
-        ConfigurationError: a setting is wrong.
-        WrongUsage: they have no task, and there is no state directory.
+        ConfigurationError: a setting is wrong, or there are neither tasks nor a state directory.
     """
     settings = load_settings()
     if settings.tasks or settings.state_dir.exists():
         return settings
-    raise _no_task()
-
-
-def _no_task() -> WrongUsage:
-    file = Path(WORKSPACE_FILE).absolute()
-    found = f"{file} has no task" if file.exists() else f"there is no {file}"
-    return WrongUsage(
-        f"{found}: change to a workspace's folder, or create a workspace with "
-        "`tidemill init my-workspace --data FILE`"
-    )
+    raise NoTask
 
 
 def require_task(settings: Settings, task: str) -> None:

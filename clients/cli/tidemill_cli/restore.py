@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from tidemill_cli.failure import CannotRead, CannotWrite
-from tidemill_cli.local import require_extras, settings_with_tasks
+from tidemill_cli.local import require_extras
 from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say
 from tidemill_cli.progress import progress_view
 from tidemill_core.counted import counted
 from tidemill_core.private_files import keep_files_private
+from tidemill_core.settings import settings_with_tasks
 
 app = typer.Typer(add_completion=False)
 File = Annotated[Path, typer.Argument(help="A file that `tidemill backup` wrote.")]

@@ -18,13 +18,13 @@ from tidemill.v1.model_service_pb2 import (
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import CommandFailed, NotNow
 from tidemill_cli.listing import CALL_SECONDS, collect
-from tidemill_cli.local import missing_module, settings_with_tasks
+from tidemill_cli.local import missing_module
 from tidemill_cli.options import Address, AsJson
 from tidemill_cli.output import percent, print_json, print_table, stdout
 from tidemill_cli.tasks import tasks_of
 from tidemill_cli.unserved import why_unserved
 from tidemill_client import TidemillClient, TidemillError, translated_errors
-from tidemill_core.settings import load_settings
+from tidemill_core.settings import load_settings, settings_with_tasks
 
 if TYPE_CHECKING:  # part of the extras
     from tidemill_core.supervisor import ProcessStatus

@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from tidemill_cli.local import require_extras, settings_with_tasks
+from tidemill_cli.local import require_extras
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown_lines, stdout
 from tidemill_cli.progress import progress_view
@@ -16,7 +16,7 @@ from tidemill_cli.ready import example
 from tidemill_cli.target import caller_settings, http_url, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
-from tidemill_core.settings import Settings, unset_variables
+from tidemill_core.settings import Settings, settings_with_tasks, unset_variables
 from tidemill_core.supervisor import (
     RESTART_SIGNAL,
     Ended,
@@ -49,7 +49,7 @@ def up(as_json: AsJson = False) -> None:
         raise ConfigurationError(reason)
     if settings.tls.client_ca is not None and caller_settings().client_certificate is None:
         say(_NO_CERTIFICATE, style="yellow")
-    for name, variable in unset_variables(settings):
+    for name, variable in unset_variables(settings.tasks):
         say(f"{variable} is not set: {name} needs it to read its source", style="yellow")
     processes, ports = stack_processes(settings), stack_ports(settings)
     scratch = [metrics_folder(settings.state_dir)]

@@ -11,7 +11,7 @@ from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.forms import TASK_NAME
 from tidemill_core.settings.labels import LabelNames
-from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
+from tidemill_core.settings.problems import WORKSPACE_FILE, NoTask, problems_named
 from tidemill_core.settings.schedule import ScheduleSettings
 from tidemill_core.settings.sections import (
     AuthSettings,
@@ -23,6 +23,7 @@ from tidemill_core.settings.sections import (
     TlsSettings,
     TritonSettings,
 )
+from tidemill_core.settings.source_variables import unset_variables
 from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettings, SqlSource
 from tidemill_core.settings.task_kind import TaskKind
 from tidemill_core.settings.tracing import TracingSettings
@@ -30,7 +31,7 @@ from tidemill_core.settings.workspace import (
     Port,
     Settings,
     load_settings,
-    unset_variables,
+    settings_with_tasks,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "LabelNames",
     "LabelingSettings",
     "MonitoringSettings",
+    "NoTask",
     "Port",
     "PredictionLogSettings",
     "ScheduleSettings",
@@ -61,5 +63,6 @@ __all__ = [
     "absolute_folder",
     "load_settings",
     "problems_named",
+    "settings_with_tasks",
     "unset_variables",
 ]

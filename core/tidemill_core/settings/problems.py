@@ -61,6 +61,20 @@ _SERVICE_LINK = re.compile(
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 
+class NoTask(ConfigurationError):
+    """Settings without a task, as outside a workspace."""
+
+    reason = "NO_TASK"
+
+    def __init__(self) -> None:
+        file = Path(WORKSPACE_FILE).absolute()
+        found = f"{file} has no task" if file.exists() else f"there is no {file}"
+        super().__init__(
+            f"{found}: change to a workspace's folder, or create a workspace with "
+            "`tidemill init my-workspace --data FILE`"
+        )
+
+
 @contextmanager
 def problems_named(settings: type[BaseModel]) -> Iterator[None]:
     """Report errors of the block, which reads settings, as ConfigurationError.

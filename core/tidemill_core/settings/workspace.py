@@ -1,8 +1,6 @@
 """All settings of a workspace, and their sources."""
 
 import math
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +21,7 @@ from tidemill_core.settings.forms import TaskName
 from tidemill_core.settings.problems import (
     PREFIX,
     WORKSPACE_FILE,
+    NoTask,
     problems_named,
     refuse_unknown_variables,
 )
@@ -41,6 +40,7 @@ from tidemill_core.settings.sections import (
     TlsSettings,
     TritonSettings,
 )
+from tidemill_core.settings.source_variables import named_variables
 from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.tracking import TrackingSettings
 from tidemill_core.triton.addresses import with_stand_in
@@ -222,22 +222,18 @@ def load_settings() -> Settings:
     read_secret_files()
     with problems_named(Settings):
         settings = Settings()
-    refuse_unknown_variables(Settings, _variables_of_sources(settings))
+    refuse_unknown_variables(
+        Settings, [variable for _, variable in named_variables(settings.tasks)]
+    )
     return settings
 
 
-def _variables_of_sources(settings: Settings) -> list[str]:
-    return [variable for _, variable in _named_variables(settings)]
+def settings_with_tasks() -> Settings:
+    """Read the settings of a workspace; outside one, no process creates a state.
 
-
-def unset_variables(settings: Settings) -> list[tuple[str, str]]:
-    """Return each source's setting that names a variable without a value, and the variable."""
-    return [(name, each) for name, each in _named_variables(settings) if not os.environ.get(each)]
-
-
-def _named_variables(settings: Settings) -> Iterator[tuple[str, str]]:
-    for task, of_task in settings.tasks.items():
-        for place, source in enumerate(of_task.sources):
-            for name in ("url_env", "token_env"):
-                if variable := getattr(source, name, None):
-                    yield f"tasks.{task}.sources.{place}.{name}", variable
+    Raises:
+        ConfigurationError: they have no task, or `load_settings` raises it.
+    """
+    if (settings := load_settings()).tasks:
+        return settings
+    raise NoTask

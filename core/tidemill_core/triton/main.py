@@ -15,7 +15,7 @@ from typing import NoReturn
 from tidemill_core.errors import TidemillError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
-from tidemill_core.settings import Settings, load_settings
+from tidemill_core.settings import Settings, settings_with_tasks
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control_key import control_key
@@ -52,7 +52,7 @@ def main() -> NoReturn:
     parser.add_argument("--host", choices=[LOOPBACK, STAND_IN], default=LOOPBACK)
     given = parser.parse_args()
     try:
-        settings = load_settings()
+        settings = settings_with_tasks()
         repository = settings.model_repository
         repository.mkdir(parents=True, exist_ok=True)
         names = configured(repository) if given.keep_configuration else configure_all(settings)
