@@ -9,7 +9,7 @@ import typer
 from tidemill_cli.listing import Columns, print_list
 from tidemill_cli.local import require_task, workspace_settings
 from tidemill_cli.options import AsJson, Limit, OnlyTask, group
-from tidemill_cli.workspace_storage import every, opened_storage
+from tidemill_cli.workspace_storage import every, existing_storage
 from tidemill_core.domain.access import AuditRecord
 
 app = group("tidemill audit list --task support")
@@ -29,8 +29,9 @@ def list_records(
 ) -> None:
     """List admin actions, newest first; --json also shows how each caller was authenticated."""
     settings = workspace_settings()
-    with opened_storage(settings) as storage:
-        found = list(islice(every(partial(storage.audit.page, task, caller)), limit))
+    with existing_storage(settings) as storage:
+        rows = () if storage is None else every(partial(storage.audit.page, task, caller))
+        found = list(islice(rows, limit))
     if task and not found:
         require_task(settings, task)
     columns: Columns = {

@@ -1,6 +1,7 @@
 """The description of a dataset version, for the terminal and the HTML page."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,19 @@ def from_message(version: DatasetVersion) -> Description:
     return {**to_json(version), "source_counts": counts}
 
 
-def from_folder(folder: Path) -> Description:
+def from_folder(folder: Path, last_build: datetime | None) -> Description:
     """Return the description of the version in a folder.
+
+    Args:
+        folder: the version's folder.
+        last_build: when a build last produced it, which the folder does not show; None if unknown.
 
     Raises:
         DataError: DATASET_MISSING or DATASET_DAMAGED.
     """
     there = has_rows(folder)
     description = {**read_manifest(folder), "uri": str(folder), "rows_removed": not there}
+    description["build_time"] = last_build and last_build.isoformat()
     if there and missing_module() is None:
         description["split_counts"] = _split_counts(folder)
     return description
@@ -69,7 +75,7 @@ def summary(version: Description) -> dict[str, Any]:
         "labels agree": labels_agree,
         "erased since": version["erased_count"] or "",
         "built": _moment(version["create_time"]),
-        "last built": _moment(version.get("build_time", version["create_time"])),
+        "last built": _moment(version["build_time"] or ""),
         "built by": f"Tidemill {version['code_version']}" if version["code_version"] else "",
         "built after": ", ".join(parent[:12] for parent in version["parents"]),
     }
@@ -152,7 +158,7 @@ def _excluded(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section:
 
 
 def _moment(time: str) -> str:
-    return time[:19].replace("T", " ") + " UTC"
+    return time and time[:19].replace("T", " ") + " UTC"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

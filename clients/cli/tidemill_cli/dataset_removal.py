@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import say
-from tidemill_cli.workspace_storage import every, opened_storage
+from tidemill_cli.workspace_storage import every, existing_storage
 from tidemill_core.dataset_copies import ROW_FILES, DatasetCopies
 from tidemill_core.dataset_folder import build_time, read_manifest, version_folders
 from tidemill_core.intake_lock import intake_lock
@@ -46,8 +46,11 @@ def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) 
         DataError: DATASET_DAMAGED.
         ObjectStorageUnavailable, ObjectStorageRefused: rows in the object storage stay.
         CommandFailed: a file cannot be removed.
+        MigrationPending: the database is of an earlier release.
     """
-    with opened_storage(settings) as storage, ExitStack() as locks:
+    with existing_storage(settings) as storage, ExitStack() as locks:
+        if storage is None:
+            return []
         datasets = DatasetCopies.of(settings, storage.database.exclusive)
         datasets.fetch_manifests()
         tasks = sorted({folder.parent.name for folder in version_folders(datasets.root)})

@@ -32,6 +32,7 @@ from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
 from tidemill_cli.tasks import collect_of
+from tidemill_cli.workspace_storage import last_build_time
 from tidemill_core.clock import system_clock
 from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
@@ -213,13 +214,15 @@ def _in_catalog(dataset_version: str, address: str) -> Description:
 
 def _here(dataset_version: str) -> Description:
     if dataset_version:
-        return from_folder(_folder(dataset_version))
-    datasets = _datasets()
-    folders = version_folders(datasets.root)
-    if not folders:
-        raise CommandFailed(_EMPTY)
-    newest = max(folders, key=lambda folder: build_time(read_manifest(folder)))
-    return from_folder(datasets.fetch(newest))
+        folder = _folder(dataset_version)
+    else:
+        datasets = _datasets()
+        folders = version_folders(datasets.root)
+        if not folders:
+            raise CommandFailed(_EMPTY)
+        newest = max(folders, key=lambda folder: build_time(read_manifest(folder)))
+        folder = datasets.fetch(newest)
+    return from_folder(folder, last_build_time(workspace_settings(), folder.name))
 
 
 def _folder(dataset_version: str) -> Path:

@@ -23,7 +23,8 @@ from tidemill_core.settings import (
     load_settings,
     unset_variables,
 )
-from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.storage.migrate import MigrationPending
+from tidemill_core.storage.storage import Storage, existing_storage
 from tidemill_core.supervisor import (
     ListeningPort,
     ProcessState,
@@ -212,23 +213,19 @@ def _keys(state_dir: Path) -> Iterator[Check]:
             yield Check(path.name, "ok", "private")
 
 
-def _database(settings: Settings) -> Iterator[Check]:
-    new = not settings.database_url and not (settings.state_dir / "tidemill.db").exists()
-    if new:
-        yield Check("database", "ok", "the first `tidemill up` creates it")
-        return
+def _database(settings: Settings) -> list[Check]:
     try:
-        storage = open_storage(settings.effective_database_url)
+        with existing_storage(settings.effective_database_url) as storage:
+            if storage is None:
+                return [Check("database", "ok", "the first `tidemill up` creates it")]
+            place = Check("database", "ok", storage.database.engine.url.render_as_string())
+            return [place, *(_champion(storage, task) for task in settings.tasks)]
+    except MigrationPending as error:
+        return [Check("database", "warn", str(error), "write a backup first; see docs/backup.md")]
     except TidemillError as error:
         remedy = "check database_url, and that the database is up"
         detail = " ".join((error.detail or str(error)).split())  # PostgreSQL's has lines and tabs
-        yield Check("database", "fail", detail, remedy)
-        return
-    try:
-        yield Check("database", "ok", storage.database.engine.url.render_as_string())
-        yield from (_champion(storage, task) for task in settings.tasks)
-    finally:
-        storage.database.close()
+        return [Check("database", "fail", detail, remedy)]
 
 
 def _champion(storage: Storage, task: str) -> Check:

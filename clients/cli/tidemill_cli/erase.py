@@ -9,7 +9,7 @@ from tidemill_cli.options import AsJson, LastTask, TaskAndTexts, group
 from tidemill_cli.output import print_json, say
 from tidemill_cli.standard_input import given_texts
 from tidemill_cli.tasks import only_one, task_and_texts
-from tidemill_cli.workspace_storage import audit_record, opened_storage
+from tidemill_cli.workspace_storage import audit_record, existing_storage, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.job import Trigger
@@ -57,8 +57,8 @@ def list_erasures(task: LastTask = "", as_json: AsJson = False) -> None:
     """List requests to erase texts, by the texts' hashes, and where the texts were found."""
     settings = settings_with_tasks()
     named = task or only_one(list(settings.tasks))
-    with opened_storage(settings) as storage:
-        found = storage.erasures.of_task(named)
+    with existing_storage(settings) as storage:
+        found = [] if storage is None else storage.erasures.of_task(named)
     if not found:
         require_task(settings, named)
     columns: Columns = {

@@ -14,7 +14,7 @@ from tidemill_cli.local import require_task, workspace_settings
 from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson, group
 from tidemill_cli.output import print_fields, print_json, print_table, say
-from tidemill_cli.workspace_storage import audit_record, opened_storage
+from tidemill_cli.workspace_storage import audit_record, existing_storage, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import ApiKey, Scope
 
@@ -63,8 +63,8 @@ def create(
 @app.command("list", epilog="Example: tidemill keys list --json")
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys, newest first."""
-    with opened_storage(workspace_settings()) as storage:
-        keys = storage.api_keys.list_all()
+    with existing_storage(workspace_settings()) as storage:
+        keys = [] if storage is None else storage.api_keys.list_all()
     if as_json:
         print_json(keys)
         return

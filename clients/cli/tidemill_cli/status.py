@@ -23,6 +23,7 @@ from tidemill_cli.options import Address, AsJson
 from tidemill_cli.output import percent, print_json, print_table, stdout
 from tidemill_cli.tasks import tasks_of
 from tidemill_cli.unserved import why_unserved
+from tidemill_cli.workspace_storage import note_pending_migration
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings, settings_with_tasks
 
@@ -89,9 +90,15 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show whether the server and each task answer; exit code 0 only if all do."""
-    if not address:
-        settings_with_tasks()
-    found = _wait(address, time.monotonic() + wait)
+    deadline = time.monotonic() + wait
+    if address:
+        found = _wait(address, deadline)
+    else:
+        settings = settings_with_tasks()
+        try:
+            found = _wait(address, deadline)
+        finally:
+            note_pending_migration(settings)
     if as_json:
         print_json({"serving": found.serving, **asdict(found)})
     else:

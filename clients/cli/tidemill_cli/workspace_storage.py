@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill_cli.connection import current_user
-from tidemill_cli.local import require_storage
-from tidemill_cli.output import plain
+from tidemill_cli.local import missing_module, require_storage
+from tidemill_cli.output import plain, say
 from tidemill_core.domain.access import AuditRecord, Authentication
+from tidemill_core.errors import TidemillError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
 
@@ -38,6 +39,49 @@ def opened_storage(settings: Settings) -> "Iterator[Storage]":
         yield storage
     finally:
         storage.database.close()
+
+
+@contextmanager
+def existing_storage(settings: Settings) -> "Iterator[Storage | None]":
+    """Yield the storage for a command that only reads; None if there is none yet.
+
+    Raises:
+        ExtrasMissing: its packages are not installed.
+        MigrationPending: the database is of an earlier release.
+        ConfigurationError: the URL names no supported database.
+        StorageUnavailable: it cannot be reached.
+    """
+    require_storage()
+    from tidemill_core.storage import storage
+
+    with storage.existing_storage(settings.effective_database_url) as found:
+        yield found
+
+
+def last_build_time(settings: Settings, dataset_version: str) -> datetime | None:
+    """Return when a build last produced a version; None if the catalog does not answer."""
+    if missing_module() is not None:
+        return None
+    try:
+        with existing_storage(settings) as storage:
+            return None if storage is None else storage.datasets.get(dataset_version).build_time
+    except TidemillError:
+        return None
+
+
+def note_pending_migration(settings: Settings) -> None:
+    """Say that the database is of an earlier release, if it is."""
+    if missing_module() is not None:  # no stack can run here
+        return
+    from tidemill_core.storage.migrate import MigrationPending
+
+    try:
+        with existing_storage(settings):
+            pass
+    except MigrationPending as pending:
+        say(str(pending), style="yellow")
+    except TidemillError:  # other commands report it
+        return
 
 
 def audit_record(

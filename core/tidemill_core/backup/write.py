@@ -30,7 +30,7 @@ from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.settings.folders import sqlite_url
-from tidemill_core.storage.storage import open_storage
+from tidemill_core.storage.storage import existing_storage, open_storage
 from tidemill_core.stored_models import FRONT_MODELS
 
 LEFT_OUT = frozenset(
@@ -51,6 +51,7 @@ def write_backup(
         DataError: NOTHING_TO_BACK_UP, the database has no rows; FILE_CHANGED, a file vanished
             while it was copied.
         FileExistsError: there is such a file.
+        MigrationPending: the database is of an earlier release, which can back it up.
         ObjectStorageUnavailable, ObjectStorageRefused: versions cannot be fetched.
         OSError: it cannot be written.
         StorageUnavailable: the database does not answer.
@@ -86,8 +87,9 @@ def write_backup(
 
 
 def _copy_out(settings: Settings, database: Path, on_progress: OnProgress) -> dict[str, int]:
-    source = open_storage(settings.effective_database_url)
-    with closing(source.database):
+    with existing_storage(settings.effective_database_url) as source:
+        if source is None:
+            return {}
         target = open_storage(sqlite_url(database))
         with closing(target.database):
             step = RowProgress(count_rows(source.database), 0.0, on_progress)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from tidemill_core.errors import ConfigurationError
 
@@ -32,10 +32,7 @@ def open_engine(url: str) -> Engine:
     Raises:
         ConfigurationError: the URL names no supported database.
     """
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError as error:
-        raise ConfigurationError("database_url is not a SQLAlchemy URL") from error
+    parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
         options = {"check_same_thread": False}
@@ -56,6 +53,23 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_postgresql, insert=True)
         return engine
     raise ConfigurationError("database_url must be a URL of PostgreSQL or SQLite")
+
+
+def is_missing(url: str) -> bool:
+    """Return whether a database is a SQLite file that does not exist.
+
+    Raises:
+        ConfigurationError: the URL is not SQLAlchemy's.
+    """
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigurationError("database_url is not a SQLAlchemy URL") from error
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

@@ -1,6 +1,8 @@
 """All stores of one database as one value."""
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import get_type_hints
 
@@ -14,6 +16,7 @@ from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.drift_regions import DriftRegionStore
+from tidemill_core.storage.engine import is_missing
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.exports import ExportStore
 from tidemill_core.storage.feedback import FeedbackStore
@@ -21,7 +24,7 @@ from tidemill_core.storage.feedback_holds import FeedbackHoldStore
 from tidemill_core.storage.jobs import JobStore
 from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.leases import LeaseStore
-from tidemill_core.storage.migrate import migrate
+from tidemill_core.storage.migrate import is_empty, migrate
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.outcome_counts import OutcomeCountStore
 from tidemill_core.storage.pauses import PauseStore
@@ -84,6 +87,29 @@ def open_storage(url: str) -> Storage:
     except BaseException:
         database.close()
         raise
+    return _storage(database)
+
+
+@contextmanager
+def existing_storage(url: str) -> Iterator[Storage | None]:
+    """Connect to a database as it is: nothing is created or migrated.
+
+    Yields:
+        The storage; None if the database does not exist or has no tables yet.
+
+    Raises:
+        MigrationPending: it is of an earlier release.
+        ConfigurationError: as `open_storage`.
+        StorageUnavailable: the database cannot be reached.
+    """
+    if is_missing(url):
+        yield None
+        return
+    with closing(Database(url)) as database:
+        yield None if is_empty(database) else _storage(database)
+
+
+def _storage(database: Database) -> Storage:
     stores = get_type_hints(Storage)
     del stores["database"]
     return Storage(database, **{name: store(database) for name, store in stores.items()})

@@ -15,9 +15,9 @@ from tests.contract.storage.values import dataset, preference, verdict
 from tests.plugins.postgres import Postgres
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.storage.database import Database, Page
-from tidemill_core.storage.migrate import MIGRATIONS
+from tidemill_core.storage.migrate import MIGRATIONS, MigrationPending
 from tidemill_core.storage.schema import dataset_versions, metadata, preferences
-from tidemill_core.storage.storage import open_storage
+from tidemill_core.storage.storage import existing_storage, open_storage
 
 _AT_FIRST = (
     *("dataset_version", "task", "uri", "row_counts", "label_counts", "label_source_counts"),
@@ -88,6 +88,27 @@ def test_a_newer_database_is_refused(empty_database_url: str) -> None:
         open_storage(empty_database_url)
     with database.read() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    database.close()
+
+
+def test_a_look_changes_nothing(empty_database_url: str) -> None:
+    """To look creates no tables and no file, and migrates no database of an earlier release."""
+    with existing_storage(empty_database_url) as storage:
+        assert storage is None
+    file = Path(empty_database_url.removeprefix("sqlite:///"))
+    assert not file.exists()
+    database = open_storage(empty_database_url).database
+    with existing_storage(empty_database_url) as storage:
+        assert storage is not None
+        assert storage.audit.page("", "", Page())[0] == []
+    for version, expected in (("0024", MigrationPending), ("9999", ConfigurationError)):
+        with database.write() as connection:
+            change = text("UPDATE alembic_version SET version_num = :version")
+            connection.execute(change, {"version": version})
+        with pytest.raises(expected), existing_storage(empty_database_url):
+            pass
+        with database.read() as connection:
+            assert connection.scalar(text("SELECT version_num FROM alembic_version")) == version
     database.close()
 
 

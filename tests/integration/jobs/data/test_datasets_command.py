@@ -4,17 +4,20 @@ import json
 import re
 from contextlib import chdir
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy import delete
 
 from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.three_versions import ODD_LABEL, SECOND, Tidemill, ids
 from tidemill_cli.main import run
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.settings import load_settings
+from tidemill_core.storage.schema import dataset_versions
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.publishing.dataset import read_dataset
 
@@ -85,6 +88,22 @@ def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: T
         assert said in told
     (source,) = versions[2].source_counts
     assert f"{source}  {sum(versions[2].source_counts[source].values())} " in told
+
+
+def test_a_repeated_build_is_the_last(
+    versions: list[DatasetVersion], tidemill: Tidemill, context: JobContext
+) -> None:
+    """The time of the last build is the catalog's; without one, it is not known."""
+    newest = versions[2]
+    later = newest.build_time + timedelta(days=1)
+    context.storage.datasets.add(replace(newest, build_time=later))
+    shown = json.loads(tidemill("show", "--json"))
+    assert datetime.fromisoformat(shown["build_time"]) == later
+    assert f"last built       {later:%Y-%m-%d %H:%M:%S} UTC" in tidemill("show")
+    with context.storage.database.write() as connection:
+        connection.execute(delete(dataset_versions))
+    assert json.loads(tidemill("show", "--json"))["build_time"] is None
+    assert "last built" not in tidemill("show")
 
 
 def test_labeling_functions_are_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
