@@ -23,7 +23,7 @@ from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError, Tr
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
-from tidemill_core.settings import Settings, settings_with_tasks
+from tidemill_core.settings import Settings, load_settings, settings_with_tasks
 from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.job_pruning import prune_runs
 from tidemill_core.storage.storage import Storage, open_storage, wait_for_storage
@@ -213,7 +213,8 @@ def main() -> int:
     keep_loopback_direct()
     stopping = threading.Event()
     try:
-        settings = settings_with_tasks()
+        # A rebuild names the missing task itself.
+        settings = settings_with_tasks() if asked.rebuild is None else load_settings()
         schedules = run_id is None and asked.rebuild is None
         if schedules:
             # The first process of a container ignores a signal without a handler.
