@@ -21,6 +21,7 @@ def version(labels: dict[str, int], **others: Any) -> dict[str, Any]:
         "quarantine_counts": {},
         "erased_count": 0,
         "create_time": "2026-03-01T12:00:00Z",
+        "build_time": None,
         "code_version": "1",
         "parents": [],
         **others,
