@@ -132,7 +132,7 @@ def test_feedback(stack: Stack, tidemill: Tidemill) -> None:
     assert "not stored: 1" in said
     file.write_text(json.dumps({"prediction_id": ids[2], "correct": False}) + "\n")
     assert as_json(tidemill, "feedback", "import", str(file))["accepted"] == 1
-    assert "INVALID_PREDICTION_ID" in tidemill("feedback", "submit", "x", "--correct", ends_with=1)
+    assert "INVALID_PREDICTION_ID" in tidemill("feedback", "submit", "x", "--correct", ends_with=2)
 
 
 def test_models(tidemill: Tidemill) -> None:
@@ -149,8 +149,8 @@ def test_models(tidemill: Tidemill) -> None:
     assert "champion" in tidemill("models", "traffic", TASK)
     assert as_json(tidemill, "models", "deployments")[0] == traffic
     assert "retrain" in tidemill("models", "deployments", TASK)
-    assert "error" in tidemill("models", "promote", TASK, "9", ends_with=1)
-    assert "error" in tidemill("models", "traffic", TASK, "--shadow", "9", ends_with=1)
+    assert "error" in tidemill("models", "promote", TASK, "9", ends_with=2)
+    assert "error" in tidemill("models", "traffic", TASK, "--shadow", "9", ends_with=2)
     assert "error" in tidemill("models", "rollback", "nobody", ends_with=2)
 
 

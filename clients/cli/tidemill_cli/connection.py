@@ -6,11 +6,18 @@ from contextlib import contextmanager
 
 import grpc
 
-from tidemill_cli.failure import CommandFailed, NotNow, UnknownTask, WrongUsage
+from tidemill_cli.failure import CommandFailed, NotNow, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.target import Target, target_of, trusting
 from tidemill_cli.unreachable import why_unreachable
-from tidemill_client import TidemillClient, TidemillError, Tls, translated_errors
+from tidemill_client import (
+    InvalidRequest,
+    NotFound,
+    TidemillClient,
+    TidemillError,
+    Tls,
+    translated_errors,
+)
 
 _TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
@@ -52,7 +59,7 @@ def connected(address: str) -> Iterator[TidemillClient]:
     except TidemillError as error:
         if is_unreachable(error):
             raise why_unreachable(target) from error
-        if error.reason == UnknownTask.reason:
+        if isinstance(error, InvalidRequest | NotFound):
             raise WrongUsage(explanation(error)) from error
         if error.reason == "MISSING_CREDENTIAL":
             raise CommandFailed(f"{explanation(error)}: set TIDEMILL_API_KEY") from error

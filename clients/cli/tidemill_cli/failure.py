@@ -1,14 +1,14 @@
 """The failures of commands; each has a message and an exit code.
 
-CommandFailed                1: the request failed
-├── CannotWrite              a file cannot be written
+CommandFailed                1: the request was right and failed
 ├── ExtrasMissing            the command needs packages that are not installed
 ├── NotAccepted              4: a model was refused, or the gates rejected it
 ├── NotNow                   the server cannot answer yet
 │   └── NothingRuns          3: no server, or no stack, can be reached
-└── WrongUsage               2: the command line, a file that it names, or a setting is wrong
+└── WrongUsage               2: the command line, something that it names, or a setting is wrong
     ├── AlreadyThere         a file that must be new exists
     ├── CannotRead           a file cannot be read
+    ├── CannotWrite          a file cannot be written
     ├── UnknownTask          no task has this name
     └── TaskNotNamed         there is more than one task, or none
 """
@@ -24,13 +24,6 @@ class CommandFailed(Exception):
     """A command that failed; the message says why and what to do."""
 
     exit_code = 1
-
-
-class CannotWrite(CommandFailed):
-    """A file or folder that cannot be written."""
-
-    def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path} cannot be written: {cause(error)}")
 
 
 class NotAccepted(CommandFailed):
@@ -60,7 +53,7 @@ class ExtrasMissing(CommandFailed):
 
 
 class WrongUsage(CommandFailed):
-    """A mistake on the command line, in a file that it names, or in a setting."""
+    """A mistake on the command line, in something that it names, or in a setting."""
 
     exit_code = 2
 
@@ -77,6 +70,13 @@ class CannotRead(WrongUsage):
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(f"{path} cannot be read: {cause(error)}")
+
+
+class CannotWrite(WrongUsage):
+    """A file or folder that cannot be written."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path} cannot be written: {cause(error)}")
 
 
 class UnknownTask(WrongUsage):

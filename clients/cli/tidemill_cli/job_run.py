@@ -7,27 +7,18 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tidemill.v1 import job_service_pb2 as pb
-from tidemill_cli.connection import explanation
-from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.failure import CommandFailed
 from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.output import percent, print_json, print_table, say, sparkline
 from tidemill_cli.progress import progress_view
 from tidemill_cli.watching import watched
-from tidemill_client import InvalidRequest, TidemillClient, translated_errors
+from tidemill_client import TidemillClient
 
 
 def start(client: TidemillClient, request: pb.RunJobRequest) -> pb.JobRun:
-    """Queue a run.
-
-    Raises:
-        WrongUsage: a parameter is wrong; names it, the rule, and what can be chosen.
-    """
-    try:
-        with translated_errors():
-            return client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
-    except InvalidRequest as error:
-        raise WrongUsage(explanation(error)) from error
+    """Queue a run."""
+    return client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
 
 
 def follow(client: TidemillClient, run_id: str, as_json: bool = False) -> pb.JobRun:

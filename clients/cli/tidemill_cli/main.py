@@ -14,7 +14,13 @@ from typer.core import TyperGroup
 
 from tidemill_cli.failure import CommandFailed, ExtrasMissing, WrongUsage
 from tidemill_cli.output import adapt_to_terminal, complain, shown_lines
-from tidemill_core.errors import ConfigurationError, TidemillError
+from tidemill_core.errors import (
+    ConfigurationError,
+    DataError,
+    InvalidArgument,
+    NotFound,
+    TidemillError,
+)
 from tidemill_core.plain_rules import plain_rule
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
@@ -34,6 +40,8 @@ TIDEMILL_CLIENT_CERTIFICATE, TIDEMILL_CLIENT_KEY: PEM files, for servers that as
 for a client certificate.
 """
 _INTERRUPTED = 130
+_WRONG = (ConfigurationError, DataError, InvalidArgument, NotFound)
+"""The errors that end a command as wrong usage does: what it was given is wrong."""
 
 COMMANDS = {
     "init": "Write a new workspace for your own examples.",
@@ -151,7 +159,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 success, 1 the request failed, 2 wrong usage, 3 nothing is running,
+        The exit code: 0 success, 1 the request failed, 2 what it was given is wrong, 3 no server,
         4 a model was refused or rejected, 130 stopped by Ctrl-C.
     """
     adapt_to_terminal(sys.stdout, sys.stderr)
@@ -166,8 +174,7 @@ def run(arguments: Sequence[str]) -> int:
         return failed.exit_code
     except TidemillError as error:
         complain(f"{error} ({error.reason})")
-        wrong = isinstance(error, ConfigurationError)
-        return (WrongUsage if wrong else CommandFailed).exit_code
+        return (WrongUsage if isinstance(error, _WRONG) else CommandFailed).exit_code
     except ModuleNotFoundError as error:
         from tidemill_cli.local import missing_module
 

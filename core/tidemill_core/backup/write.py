@@ -26,7 +26,7 @@ from tidemill_core.backup.contents import (
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
 from tidemill_core.dataset_copies import DatasetCopies
-from tidemill_core.errors import DataError
+from tidemill_core.errors import DataError, FailedPrecondition
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.settings.folders import sqlite_url
@@ -48,8 +48,8 @@ def write_backup(
     """Write a backup of a workspace that may be in use; the file appears once it is whole.
 
     Raises:
-        DataError: NOTHING_TO_BACK_UP, the database has no rows; FILE_CHANGED, a file vanished
-            while it was copied.
+        DataError: NOTHING_TO_BACK_UP, the database has no rows.
+        FailedPrecondition: FILE_CHANGED, a file vanished while it was copied.
         FileExistsError: there is such a file.
         MigrationPending: the database is of an earlier release, which can back it up.
         ObjectStorageUnavailable, ObjectStorageRefused: versions cannot be fetched.
@@ -154,7 +154,7 @@ def _add(archive: tarfile.TarFile, file: Path, name: str) -> str:
             archive.addfile(member, cast("IO[bytes]", reader))
     except FileNotFoundError as error:
         rule = f"{file} was removed while the backup was written: run the command again"
-        raise DataError("FILE_CHANGED", rule) from error
+        raise FailedPrecondition(rule, "FILE_CHANGED") from error
     return reader.hexdigest()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, exc, func, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidemill_core.clock import system_clock
-from tidemill_core.errors import FailedPrecondition, InvalidArgument, NotFound, StorageUnavailable
+from tidemill_core.errors import InvalidArgument, NotFound, StorageUnavailable
 from tidemill_core.storage.engine import open_engine
 
 _END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -207,7 +207,7 @@ def row_by_id(
 
     Raises:
         NotFound: there is no such row.
-        FailedPrecondition: several ids start with it.
+        InvalidArgument: AMBIGUOUS_ID, several ids start with it.
     """
     query = select(column.table)
     exact = connection.execute(query.where(column == given)).mappings().one_or_none()
@@ -219,7 +219,8 @@ def row_by_id(
     if not found or len(given) < MIN_PREFIX:
         raise NotFound(kind, given)
     if len(found) > 1:
-        raise FailedPrecondition(f"several {kind}s start with {given!r}: give more of the id")
+        rule = f"several {kind}s start with {given!r}: give more of the id"
+        raise InvalidArgument("AMBIGUOUS_ID", column.name, rule)
     return found[0]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC
 import pytest
 
 from tests.contract.storage.values import dataset, later
-from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.errors import InvalidArgument, NotFound
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
 
@@ -69,7 +69,7 @@ def test_an_ambiguous_start(storage: Storage) -> None:
     """A prefix that several versions share is refused; a whole id always identifies one."""
     storage.datasets.add(dataset(ONE))
     storage.datasets.add(dataset(THREE))
-    with pytest.raises(FailedPrecondition):
+    with pytest.raises(InvalidArgument, match="give more of the id"):
         storage.datasets.get("abcdef12")
     assert storage.datasets.get(THREE) == dataset(THREE)
 

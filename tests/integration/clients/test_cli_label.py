@@ -287,5 +287,5 @@ def test_a_place_that_takes_no_file_is_named(tidemill: Tidemill, tmp_path: Path)
     kept = tmp_path / "kept.json"
     kept.write_text("mine")
     assert "name a new file" in tidemill("export", str(kept), ends_with=2)[1]
-    assert "cannot be written" in tidemill("export", str(kept / "below.json"), ends_with=1)[1]
+    assert "cannot be written" in tidemill("export", str(kept / "below.json"), ends_with=2)[1]
     assert kept.read_text() == "mine"

@@ -80,9 +80,9 @@ def test_more_judgements_than_a_page_are_all_exported(tidemill: Tidemill, front:
 
 
 def test_what_the_server_refuses_is_reported(tidemill: Tidemill) -> None:
-    """The message has the reason and the field, and the command ends with 1."""
+    """The message has the reason and the field, and the command ends with 2."""
     asked = ("--task", "support", "--prompt", "p", "--chosen", "Yes", "--rejected", "yes ")
-    told = tidemill("submit", *asked, ends_with=1)
+    told = tidemill("submit", *asked, ends_with=2)
     assert "rejected: is the same answer as chosen" in told
     assert "SAME_ANSWER" in told
 
@@ -98,12 +98,12 @@ def test_nothing_to_export_is_said(tidemill: Tidemill, tmp_path: Path) -> None:
 
 
 def test_a_place_that_takes_no_files_is_named(tidemill: Tidemill, tmp_path: Path) -> None:
-    """An existing folder is wrong usage and stays unchanged; one below a file cannot be created."""
+    """An existing folder stays unchanged; one below a file cannot be created. Both end with 2."""
     judge(tidemill, "support", "ana", "p", "x", "y")
     (tmp_path / "kept").touch()
     told = tidemill("export", "--out", str(tmp_path), ends_with=2)
     assert "already exists: name a new folder" in told
-    told = tidemill("export", "--out", str(tmp_path / "kept" / "pairs"), ends_with=1)
+    told = tidemill("export", "--out", str(tmp_path / "kept" / "pairs"), ends_with=2)
     assert "cannot be written" in told
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 

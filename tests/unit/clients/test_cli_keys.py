@@ -100,9 +100,9 @@ def test_the_database_is_private(initialized: Path) -> None:
         (["keys", "create", "--name", "a", "--scope", "predict", "--task", "nope"], 2, "nope"),
         (["keys", "create", "--name", "a", "--scope", "predict", "--expires", "soon"], 2, "30d"),
         (["keys", "create", "--name", "a", "--scope", "everything"], 2, "everything"),
-        (["keys", "create", "--name", "a", "--scope", "predict", "--rate", "0"], 1, "above 0"),
-        (["keys", "create", "--name", "", "--scope", "predict"], 1, "INVALID_NAME"),
-        (["keys", "revoke", "0123456789ab"], 1, "API_KEY_NOT_FOUND"),
+        (["keys", "create", "--name", "a", "--scope", "predict", "--rate", "0"], 2, "above 0"),
+        (["keys", "create", "--name", "", "--scope", "predict"], 2, "INVALID_NAME"),
+        (["keys", "revoke", "0123456789ab"], 2, "API_KEY_NOT_FOUND"),
     ],
 )
 def test_what_cannot_be_done(

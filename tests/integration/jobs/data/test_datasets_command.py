@@ -55,15 +55,15 @@ def test_what_cannot_be_compared_is_said(
     """An unknown or ambiguous id and a damaged version are errors with a cure."""
     first, second, _ = ids(versions)
     for wrong in ("0" * 8, first[:7], "../../..", "*", ""):
-        assert "DATASET_MISSING" in tidemill("diff", wrong, second, ends_with=1)
+        assert "DATASET_MISSING" in tidemill("diff", wrong, second, ends_with=2)
     twin = Path(versions[0].uri).with_name(first + "0" * 56)
     twin.mkdir()
     (twin / "manifest.json").write_text("[]", encoding="utf-8")
-    assert "DATASET_AMBIGUOUS" in tidemill("show", first, ends_with=1)
-    assert "DATASET_DAMAGED" in tidemill("show", twin.name, ends_with=1)
+    assert "DATASET_AMBIGUOUS" in tidemill("show", first, ends_with=2)
+    assert "DATASET_DAMAGED" in tidemill("show", twin.name, ends_with=2)
     path = Path(versions[0].uri) / "examples.parquet"
     path.write_bytes(path.read_bytes()[:50])
-    told = tidemill("diff", versions[0].dataset_version, second, ends_with=1)
+    told = tidemill("diff", versions[0].dataset_version, second, ends_with=2)
     assert str(path) in told
     assert "DATASET_DAMAGED" in told
     told = tidemill("diff", first, second, "--rows", "1", "--address", "nobody:1", ends_with=2)
@@ -159,7 +159,7 @@ def test_rows_are_exported_whole_or_not_at_all(
     assert len(read(tmp_path / name)) == len(rows)
     before = sorted(tmp_path.iterdir())
     assert "must end in" in tidemill("export", version, "rows.xlsx", ends_with=2)
-    assert "cannot be written" in tidemill("export", version, f"none/{name}", ends_with=1)
+    assert "cannot be written" in tidemill("export", version, f"none/{name}", ends_with=2)
     assert sorted(tmp_path.iterdir()) == before
 
 
