@@ -30,12 +30,16 @@ Behavior = Callable[[Ids, Context], bytes]
 class FakeTriton:
     """A fake Triton that serves during the block.
 
+    Args:
+        control_key: the key of its model control.
+
     Attributes:
         address: `host:port`.
         calls: model, version and rows of each ModelInfer call so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, control_key: str = "") -> None:
+        self._control_key = control_key
         self._server = grpc.server(futures.ThreadPoolExecutor(_THREADS))
         self._server.add_generic_rpc_handlers((_handlers(self),))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -60,6 +64,13 @@ class FakeTriton:
         model, version = request.model_name, int(request.model_version or 1)
         self.calls.append((model, version, len(ids)))
         return self._behaviors.get((model, version), healthy)(ids, context)
+
+    def index(self, _request: bytes, context: Context) -> bytes:
+        """Answer RepositoryIndex: no models."""
+        if self._control_key not in dict(context.invocation_metadata()).values():
+            words = "This protocol is restricted, expecting header 'tidemill-control-key'"
+            context.abort(grpc.StatusCode.UNAVAILABLE, words)
+        return b""
 
 
 def label_of(row: Ids) -> int:
@@ -161,5 +172,11 @@ def _handlers(triton: FakeTriton) -> grpc.GenericRpcHandler:
     ready: Any = grpc.unary_unary_rpc_method_handler(
         lambda _request, _context: pb.ModelReadyResponse(ready=True).SerializeToString()
     )
-    methods = {"ModelInfer": infer, "ModelReady": ready, "ServerReady": ready}
+    index: Any = grpc.unary_unary_rpc_method_handler(triton.index)
+    methods = {
+        "ModelInfer": infer,
+        "ModelReady": ready,
+        "RepositoryIndex": index,
+        "ServerReady": ready,
+    }
     return grpc.method_handlers_generic_handler(_SERVICE.full_name, methods)

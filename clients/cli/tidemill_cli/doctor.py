@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from tidemill_cli.failure import CommandFailed
-from tidemill_cli.local import require_extras
+from tidemill_cli.local import require_extras, require_storage
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, print_table
 
@@ -23,7 +23,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check whether this machine and this workspace can run Tidemill."""
-    require_extras()
+    require_storage()
+    if alerts:
+        require_extras()
     # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.doctor_checks import examine
     from tidemill_cli.doctor_objects import examine_objects

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from tidemill_cli.doctor_triton import silent_tritons
+from tidemill_cli.doctor_front import own_front
+from tidemill_cli.doctor_triton import trouble_with_tritons
+from tidemill_cli.local import missing_module
 from tidemill_core.errors import TidemillError
 from tidemill_core.extras import installation
 from tidemill_core.loopback import is_loopback, proxy_variables
@@ -105,7 +107,8 @@ def _variables(settings: Settings) -> Iterator[Check]:
 
 
 def _trackers(settings: Settings) -> Iterator[Check]:
-    missing = [name for name in settings.tracking.trackers if find_spec(name) is None]
+    trackers = settings.tracking.trackers if missing_module() is None else ()  # of the jobs only
+    missing = [name for name in trackers if find_spec(name) is None]
     for name in missing:
         remedy = installation("wandb" if name == "wandb" else "jobs")
         yield Check("tracking", "warn", f"{name} is not installed; its runs wait", remedy)
@@ -139,8 +142,8 @@ def _is_there(path: str) -> bool:
 
 def _triton(settings: Settings) -> Check:
     if url := settings.triton.url:
-        if silent := silent_tritons(url):
-            return Check("triton", "warn", silent, "start it, or fix triton.url")
+        if trouble := trouble_with_tritons(url, settings.triton.control_key):
+            return Check("triton", "warn", *trouble)
         return Check("triton", "ok", f"uses {url}")
     if (reason := unsupported_reason()) is not None:
         return Check("triton", "fail", "cannot run here", reason)
@@ -181,8 +184,14 @@ def _ports(settings: Settings) -> Iterator[Check]:
         yield Check("ports", "ok", f"this workspace's own stack runs (process {holder})")
         yield from map(_process, read_processes(settings.state_dir))
         return
-    for port in stack_ports(settings):
-        yield _port(port)
+    ports = stack_ports(settings)
+    if address := own_front(settings.tasks):
+        known = ", ".join(settings.tasks)
+        found = f"a server with {known} answers at {address}, and `tidemill up` did not start it"
+        remedy = "stop it before `tidemill up`; if it is another workspace's, set other ports"
+        yield Check("ports", "warn", found, remedy)
+        ports = [port for port in ports if port.setting.startswith("triton_")]
+    yield from map(_port, ports)
 
 
 def _process(process: ProcessStatus) -> Check:

@@ -1,27 +1,44 @@
-"""Whether the Tritons of `triton.url` answer `tidemill doctor`."""
+"""Whether the Tritons of `triton.url` answer `tidemill doctor`, and take the control key."""
 
-import socket
-from urllib.parse import urlsplit
+from contextlib import closing
 
 from tidemill_core.durable import cause
+from tidemill_core.errors import DeadlineExceeded, TritonUnavailable
 from tidemill_core.triton.addresses import resolved
+from tidemill_core.triton.server_control import ControlKeyRefused, ServerControl
 
-_SECONDS = 2.0
+_ANY_MODEL = "any"
 
 
-def silent_tritons(url: str) -> str:
-    """Return which Tritons take no connection; empty if all do."""
+def trouble_with_tritons(url: str, key: str) -> tuple[str, str] | None:
+    """Return what is wrong with some Tritons, and what to do; None if each answers.
+
+    Args:
+        url: `triton.url`.
+        key: `triton.control_key`; empty to leave out whether they take it.
+    """
     try:
-        silent = [address for address in resolved(url) if not _answers(address)]
+        states = {address: _state(address, key) for address in resolved(url)}
     except OSError as error:
-        return f"{url}: {cause(error)}"
-    return f"nothing answers at {', '.join(silent)}" if silent else ""
+        return f"{url}: {cause(error)}", "fix triton.url"
+    if silent := [address for address, state in states.items() if state == "silent"]:
+        found = f"no Triton answers at {', '.join(silent)}"
+        return found, "start it, or fix triton.url: it names Triton's gRPC port"
+    if refusing := [address for address, state in states.items() if state == "refuses the key"]:
+        found = f"triton.control_key is not the key of {', '.join(refusing)}"
+        return found, "start each Triton with the key in triton.control_key"
+    return None
 
 
-def _answers(address: str) -> bool:
-    place = urlsplit(f"//{address}")
-    try:
-        with socket.create_connection((place.hostname or "", place.port or 0), _SECONDS):
-            return True
-    except OSError:
-        return False
+def _state(address: str, key: str) -> str:
+    with closing(ServerControl(address, key)) as control:
+        if not control.is_ready():
+            return "silent"
+        try:
+            if key:
+                control.ready_versions(_ANY_MODEL)
+        except ControlKeyRefused:
+            return "refuses the key"
+        except (TritonUnavailable, DeadlineExceeded):
+            return "silent"
+    return "answers"

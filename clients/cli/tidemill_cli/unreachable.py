@@ -1,5 +1,6 @@
 """The reason why no call reached a server: nothing listens, or the TLS settings do not match."""
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from tidemill_cli.target import CLIENT, ROOTS, Target, trusting
 from tidemill_core.settings import WORKSPACE_FILE
 
 _SECONDS = 3.0
+_SCHEME = re.compile(r"^(dns:(///)?|ipv4:|ipv6:)")
+"""The start of a target that names several servers; the first one is asked."""
 
 
 def why_unreachable(target: Target) -> CommandFailed:
@@ -71,7 +74,8 @@ def _secured(target: Target, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]
         OSError: nothing listens at the address, or the handshake fails.
         ValueError: the address is not host:port.
     """
-    host, _, port = target.address.rpartition(":")
+    first = _SCHEME.sub("", target.address).partition(",")[0]
+    host, _, port = first.rpartition(":")
     host = host.strip("[]")
     context.set_alpn_protocols(["h2"])
     with (

@@ -55,9 +55,10 @@ def why_unserved(client: TidemillClient, task: str) -> str:
     except FailedPrecondition as error:
         return _why_untrained(client, task) if error.reason == NoChampion.reason else error.message
     return (
-        f"version {champion.model_version} of {task} is not loaded in Triton. If Triton is up and "
-        "this lasts, see the logs of triton and jobs; to let another version answer: "
-        f"tidemill models rollback {task}, or tidemill jobs run retrain --task {task}"
+        f"version {champion.model_version} of {task} is not loaded in Triton, or Triton is away: "
+        "`tidemill doctor` checks the latter. If Triton is up and this lasts, see the logs of "
+        f"triton and jobs; to let another version answer: tidemill models rollback {task}, or "
+        f"tidemill jobs run retrain --task {task}"
     )
 
 

@@ -30,14 +30,15 @@ class Member:
         is_up: whether it answered last.
         in_flight: calls in flight.
         misses: probes in a row without an answer.
+        was_ready: the result of the last probe.
     """
 
-    __slots__ = ("address", "connection", "in_flight", "is_up", "misses")
+    __slots__ = ("address", "connection", "in_flight", "is_up", "misses", "was_ready")
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.connection = Connection(address)
-        self.is_up = True
+        self.is_up = self.was_ready = True
         self.in_flight = 0
         self.misses = 0
 
@@ -154,9 +155,11 @@ class Balancer:
         elif any(each.is_up for each in self._members if each is not member):
             # Its calls in flight go to another one.
             member.connection.drop("it does not answer")
-        if member.is_up is not is_ready:
-            log.warning("triton", address=member.address, answers=is_ready)
-        member.is_up = is_ready
+        if member.was_ready and not is_ready:  # `is_up` is False if a call found it first
+            log.warning("triton_away", address=member.address)
+        elif is_ready and not member.was_ready:
+            log.info("triton_back", address=member.address)
+        member.is_up = member.was_ready = is_ready
 
 
 async def _ask(member: Member, path: str, message: bytes, seconds: float) -> bytes:

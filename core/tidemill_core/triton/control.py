@@ -14,6 +14,7 @@ from tidemill_core.triton.addresses import resolved, shown
 from tidemill_core.triton.server_control import (
     CALL_TIMEOUT_SECONDS,
     LOAD_TIMEOUT_SECONDS,
+    ControlKeyRefused,
     ServerControl,
 )
 
@@ -109,7 +110,8 @@ class TritonControl:
 
         Raises:
             ModelLoadFailed: the load failed in one of them; has Triton's words.
-            TritonUnavailable: none can be reached, or the key is wrong.
+            ControlKeyRefused: the only one that can be reached has another key.
+            TritonUnavailable: none can be reached.
         """
         self._on_each(lambda server: server.load(model_name))
 
@@ -117,7 +119,8 @@ class TritonControl:
         """Make each Triton stop serving the model.
 
         Raises:
-            TritonUnavailable: none can be reached, or the key is wrong.
+            ControlKeyRefused: the only one that can be reached has another key.
+            TritonUnavailable: none can be reached.
         """
         self._on_each(lambda server: server.unload(model_name))
 
@@ -125,7 +128,8 @@ class TritonControl:
         """Return the versions that each Triton serves that can be reached.
 
         Raises:
-            TritonUnavailable: none can be reached, or the key is wrong.
+            ControlKeyRefused: the only one that can be reached has another key.
+            TritonUnavailable: none can be reached.
         """
         served = self._on_each(lambda server: server.ready_versions(model_name))
         return frozenset.intersection(*served)
@@ -175,16 +179,20 @@ class TritonControl:
         """Return what each Triton that answers has found.
 
         Raises:
+            ControlKeyRefused: the only one that answers has another key.
             TritonUnavailable: none answers.
         """
         servers, found = self.servers(), []
+        failed: dict[str, TritonUnavailable | DeadlineExceeded] = {}
         for server in servers:
             try:
                 if len(servers) > 1 and not server.is_ready():
                     raise TritonUnavailable(server.address, "it does not answer")
                 found.append(act(server))
             except (TritonUnavailable, DeadlineExceeded) as error:
-                if server is servers[-1] and not found:
-                    raise
-                log.warning("triton_away", address=server.address, detail=error.detail)
+                failed[server.address] = error
+        if not found:
+            raise max(failed.values(), key=lambda each: isinstance(each, ControlKeyRefused))
+        for address, each in failed.items():
+            log.warning("triton_away", address=address, detail=each.detail or str(each))
         return found

@@ -13,6 +13,19 @@ from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
 
 CALL_TIMEOUT_SECONDS = 10.0
 LOAD_TIMEOUT_SECONDS = 120.0
+_RESTRICTED = "protocol is restricted"
+"""Triton's words, with the code UNAVAILABLE, for a wrong control key."""
+
+
+class ControlKeyRefused(TritonUnavailable):
+    """A Triton that was started with another control key."""
+
+    reason = "CONTROL_KEY_REFUSED"
+
+    def __init__(self, address: str) -> None:
+        self.detail = f"{address} refuses the control key"
+        cure = "start each Triton with the key in triton.control_key"
+        super(TritonUnavailable, self).__init__(f"Triton at {self.detail}: {cure}")
 
 
 class ServerControl:
@@ -42,7 +55,8 @@ class ServerControl:
 
         Raises:
             ModelLoadFailed: the load failed; has Triton's words.
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            ControlKeyRefused: it was started with another key.
+            TritonUnavailable: it cannot be reached.
         """
         request = service_pb2.RepositoryModelLoadRequest(model_name=model_name)
         try:
@@ -52,14 +66,15 @@ class ServerControl:
         except grpc.RpcError as error:
             code, details = calls.status(error)
             if code is grpc.StatusCode.UNAVAILABLE:
-                raise TritonUnavailable(self.address, details) from error
+                raise self._unavailable(details) from error
             raise ModelLoadFailed(model_name, details) from error
 
     def unload(self, model_name: str) -> None:
         """Stop serving the model; do nothing if it is not loaded.
 
         Raises:
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            ControlKeyRefused: it was started with another key.
+            TritonUnavailable: it cannot be reached.
         """
         request = service_pb2.RepositoryModelUnloadRequest(model_name=model_name)
         self._call(self._stub.RepositoryModelUnload, request)
@@ -68,7 +83,8 @@ class ServerControl:
         """Return the versions that Triton serves now; none for an unknown model.
 
         Raises:
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            ControlKeyRefused: it was started with another key.
+            TritonUnavailable: it cannot be reached.
         """
         index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest())
         own = (entry for entry in index.models if entry.name == model_name)
@@ -124,4 +140,9 @@ class ServerControl:
             code, details = calls.status(error)
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(timeout_seconds) from error
-            raise TritonUnavailable(self.address, details) from error
+            raise self._unavailable(details) from error
+
+    def _unavailable(self, details: str) -> TritonUnavailable:
+        if _RESTRICTED in details:
+            return ControlKeyRefused(self.address)
+        return TritonUnavailable(self.address, details)

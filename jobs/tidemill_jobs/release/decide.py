@@ -107,6 +107,7 @@ def judged(
     """Ask all gates, and ask them again if Triton dies: that is not the model's fault."""
     for attempt in stamina.retry_context(on=TritonUnavailable, attempts=TRIALS, timeout=None):
         with attempt:
+            context.progress(0.91, "waiting for Triton")
             context.triton.wait_ready(TRITON_READY_SECONDS)
             context.progress(0.92, "testing the candidate in Triton")
             trial = _trial(context, candidate, data, slices)

@@ -116,7 +116,8 @@ class Reconciler:
             except TidemillError as error:
                 self._wait(triton, _BACKOFF_SECONDS)
                 detail = error.detail or str(error)
-                log.warning("not_served", task=task, reason=error.reason, detail=detail)
+                place = {"triton": triton.address, "task": task}
+                log.warning("not_served", **place, reason=error.reason, detail=detail)
                 if isinstance(error, Unavailable | DeadlineExceeded):
                     return  # the next task would wait for it just as long
 

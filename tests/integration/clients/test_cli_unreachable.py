@@ -117,6 +117,16 @@ def test_a_disagreement_about_tls_is_named(
     assert "Handshaker factory" not in said
 
 
+@pytest.mark.parametrize("servers", ["dns:///{0}", "ipv4:{0},127.0.0.1:1"])
+def test_a_list_of_servers_is_judged_by_its_first(
+    servers: str, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target of several servers that use TLS is not reported as one where nothing answers."""
+    address = servers.format(f"127.0.0.1:{serve(tls())}")
+    assert run(["models", "list", "--address", address]) == 2
+    assert f"the server at {address} uses TLS" in capsys.readouterr().err
+
+
 def test_grpc_prints_nothing_of_its_own(serve: Serve, files: Path) -> None:
     """A command that TLS stops prints its error, and no lines of gRPC's log before it."""
     address = f"127.0.0.1:{serve(tls())}"

@@ -5,10 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
+from tests.plugins.fake_triton import FakeTriton
 from tidemill_cli.main import run
 
 
@@ -100,17 +106,28 @@ def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
     assert "OTHER_TOKEN" not in up.stderr
 
 
-def test_doctor_names_the_tritons_that_do_not_answer(
+def test_doctor_asks_each_triton(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each Triton of `triton.url` is asked for a connection."""
+    """Each Triton of `triton.url` must answer, not only listen, and take the control key."""
     assert workspace.is_dir()
     assert run(["init"]) == 0
-    with socket.create_server(("127.0.0.1", 0)) as there:
-        answers = f"127.0.0.1:{there.getsockname()[1]}"
+    monkeypatch.setenv("TIDEMILL_TRITON__CONTROL_KEY", "ours")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as there,
+        FakeTriton("ours") as one,
+        FakeTriton("theirs") as other,
+    ):
+        silent = f"127.0.0.1:{there.getsockname()[1]}"
         for url, result, found in (
-            (answers, "ok", f"uses {answers}"),
-            (f"{answers},127.0.0.1:1", "warn", "nothing answers at 127.0.0.1:1"),
+            (one.address, "ok", f"uses {one.address}"),
+            (f"{one.address},{silent}", "warn", f"no Triton answers at {silent}"),
+            (f"{one.address},127.0.0.1:1", "warn", "no Triton answers at 127.0.0.1:1"),
+            (
+                f"{one.address},{other.address}",
+                "warn",
+                f"triton.control_key is not the key of {other.address}",
+            ),
             ("dns:///nowhere.invalid:8001", "warn", "dns:///nowhere.invalid:8001: "),
         ):
             monkeypatch.setenv("TIDEMILL_TRITON__URL", url)
@@ -119,6 +136,29 @@ def test_doctor_names_the_tritons_that_do_not_answer(
             checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
             assert checks["triton"]["result"] == result
             assert checks["triton"]["found"].startswith(found)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_doctor_knows_a_front_that_up_did_not_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ports of a front of its own are a warning; those of another workspace's are a failure."""
+    assert run(["init", "--task", "ours"]) == 0
+    health = HealthServicer()
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_HealthServicer_to_server(health, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", str(port))
+    for task, name, result in (("theirs", f"port {port}", "fail"), ("ours", "ports", "warn")):
+        health.set(f"tidemill.task.{task}", HealthCheckResponse.NOT_SERVING)
+        capsys.readouterr()
+        run(["doctor", "--json"])
+        checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+        assert checks[name]["result"] == result
+    assert f"127.0.0.1:{port}" in checks["ports"]["found"]
+    assert f"port {port}" not in checks
+    server.stop(None).wait()
 
 
 def test_doctor_names_what_sagemaker_needs(

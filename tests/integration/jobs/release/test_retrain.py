@@ -21,8 +21,9 @@ from tests.plugins.mlflow_store import mlflow_client
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
-from tidemill_core.errors import DataError, TritonUnavailable
+from tidemill_core.errors import DataError
 from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.server_control import ControlKeyRefused
 from tidemill_jobs.context import RunCanceled
 from tidemill_jobs.release.tracking import outboxes_of
 from tidemill_jobs.training.tracking import read_run, waiting
@@ -172,13 +173,16 @@ def test_a_file_cut_in_half_is_rejected(loop: Loop, trained: Trained) -> None:
 def test_triton_away(loop: Loop, trained: Trained, triton: RunningTriton) -> None:
     """Without Triton's model control the run fails, and its candidate is REJECTED."""
     loop.champion(trained)
+    said: list[str] = []
     with (
         TritonControl(triton.grpc_address, "not the key") as control,
-        pytest.raises(TritonUnavailable),
+        pytest.raises(ControlKeyRefused),
     ):
-        loop.retrain(triton=control)
+        loop.retrain(triton=control, progress=lambda _done, message: said.append(message))
+    assert "waiting for Triton" in said
     assert loop.state(2) is REJECTED
-    assert loop.version(2).reason == "could not be tested: Triton does not answer"
+    refused = f"could not be tested: Triton at {triton.grpc_address} refuses the control key"
+    assert loop.version(2).reason.startswith(refused)
     assert loop.state(1) is CHAMPION
     loop.reconcile()
     assert loop.ready() == {1}
