@@ -6,13 +6,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from glob import iglob
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from tidemill_cli.doctor_front import own_front
+from tidemill_cli.doctor_sources import wrong_sources
 from tidemill_cli.doctor_triton import trouble_with_tritons
 from tidemill_cli.local import missing_module
 from tidemill_core.errors import TidemillError
@@ -20,7 +20,6 @@ from tidemill_core.extras import installation
 from tidemill_core.loopback import is_loopback, proxy_variables
 from tidemill_core.settings import (
     WORKSPACE_FILE,
-    FilesSource,
     Settings,
     load_settings,
     unset_variables,
@@ -89,14 +88,8 @@ def _settings(settings: Settings) -> Check:
     if not settings.tasks:
         remedy = "run `tidemill init`, or change to a workspace's folder"
         return Check("settings", "fail", "no task is configured", remedy)
-    missing = [
-        source.path
-        for task in settings.tasks.values()
-        for source in task.sources
-        if isinstance(source, FilesSource) and not _is_there(source.path)
-    ]
-    if missing:
-        return Check("settings", "fail", f"missing: {', '.join(missing)}", "fix the sources")
+    if wrong := list(wrong_sources(settings)):
+        return Check("settings", "fail", "\n".join(wrong), "fix the sources")
     return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
 
 
@@ -131,13 +124,6 @@ def _arize(settings: Settings) -> Iterator[Check]:
         texts = "with texts" if arize.send_texts else "without texts"
         more = " and with embeddings" if arize.send_embeddings else ""
         yield Check("arize", "ok", f"{arize.url} gets predictions {texts}{more}")
-
-
-def _is_there(path: str) -> bool:
-    """Return whether a path or a match of a glob exists; URLs are taken to exist."""
-    if "://" in path or Path(path).exists():
-        return True
-    return next(iglob(path, recursive=True), None) is not None  # noqa: PTH207 -- a whole path
 
 
 def _triton(settings: Settings) -> Check:

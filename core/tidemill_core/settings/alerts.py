@@ -3,19 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from tidemill_core.domain.alert import AlertKind, Severity
-from tidemill_core.settings.forms import HttpUrl, MailAddress, of_form
+from tidemill_core.settings.forms import HttpUrl, MailAddress, SecretHttpUrl, of_form
 
-
-def _http_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("https://", "http://")):
-        raise ValueError("must be a URL that begins with https:// or http://")
-    return value
-
-
-_SecretUrl = Annotated[SecretStr, AfterValidator(_http_url)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 _ReportUrl = Annotated[
     str,
@@ -34,7 +26,7 @@ class _SettingsSection(BaseModel):
 class SlackSettings(_SettingsSection):
     """A Slack channel."""
 
-    webhook_url: _SecretUrl
+    webhook_url: SecretHttpUrl
     """URL of the channel's incoming webhook."""
 
 
@@ -50,7 +42,7 @@ class PagerDutySettings(_SettingsSection):
 class WebhookSettings(_SettingsSection):
     """Any receiver of HTTP requests."""
 
-    url: _SecretUrl
+    url: SecretHttpUrl
     """URL that gets a POST for each event."""
     secret: _Secret
     """Key of the signature in the header `Tidemill-Signature`."""

@@ -9,7 +9,7 @@ from tidemill_core.settings.forms import of_form
 _Url = Annotated[
     str,
     of_form(
-        r"https?://[^/]+.*[^/]",
+        r"https?://[^/\s](\S*[^/\s])?",
         "must be a URL that begins with https:// or http:// and ends without a slash",
     ),
 ]

@@ -1,9 +1,11 @@
 """Settings whose text has a form, and the words that say which."""
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
+
+TextT = TypeVar("TextT", str, SecretStr)
 
 
 def of_form(pattern: str, rule: str) -> AfterValidator:
@@ -14,10 +16,11 @@ def of_form(pattern: str, rule: str) -> AfterValidator:
         rule: what the error says, because a pattern does not say what to write.
     """
 
-    def check(text: str) -> str:
+    def check(value: TextT) -> TextT:
+        text = value if isinstance(value, str) else value.get_secret_value()
         if re.fullmatch(pattern, text) is None:
             raise ValueError(rule)
-        return text
+        return value
 
     return AfterValidator(check)
 
@@ -30,7 +33,9 @@ TaskName = Annotated[
 ]
 _HTTP_URL = r"https?://[^/,\s][^,\s]*"
 _HTTP_RULE = "must be a URL that begins with https:// or http://"
-HttpUrl = Annotated[str, of_form(r"https?://[^/\s]\S*", _HTTP_RULE)]
+_IS_HTTP_URL = of_form(r"https?://[^/\s]\S*", _HTTP_RULE)
+HttpUrl = Annotated[str, _IS_HTTP_URL]
+SecretHttpUrl = Annotated[SecretStr, _IS_HTTP_URL]
 OptionalHttpUrl = Annotated[str, of_form(r"(https?://[^/\s]\S*)?", _HTTP_RULE)]
 HttpUrls = Annotated[
     str,

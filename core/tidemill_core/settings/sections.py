@@ -1,11 +1,11 @@
 """The sections of `tidemill.toml`."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tidemill_core.settings.forms import HttpUrls
+from tidemill_core.settings.forms import HttpUrls, of_form
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
@@ -188,12 +188,17 @@ class TlsSettings(_SettingsSection):
     """Root certificates for clients' certificates; unset: clients need no certificate."""
 
 
+_Jwks = Annotated[
+    str, of_form(r"(?i:https://)[^/\s]\S*|(?!.*://).*", "must be a file or an https URL")
+]
+
+
 class AuthSettings(_SettingsSection):
     """Who may call."""
 
     required: bool | None = None
     """Whether callers need an API key or a token; unset: on every address except loopback."""
-    jwks: str = ""
+    jwks: _Jwks = ""
     """File or https URL of the keys (JWKS) that sign tokens; empty accepts no tokens."""
     issuer: str = ""
     """Required `iss` of a token; empty accepts any."""

@@ -42,7 +42,7 @@ from tidemill_core.settings.sections import (
 )
 from tidemill_core.settings.source_variables import named_variables
 from tidemill_core.settings.tracing import TracingSettings
-from tidemill_core.settings.tracking import TrackingSettings
+from tidemill_core.settings.tracking import TrackingSettings, mlflow_uri
 from tidemill_core.triton.addresses import with_stand_in
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     """Keys that sign prediction ids, if several machines share them: JSON that maps key ids to 32
     bytes in hexadecimal. The key with the highest id signs; all keys verify. Empty: the keys of
     `prediction_id_keys.json` in state_dir, which the first start creates."""
-    mlflow_tracking_uri: str = ""
+    mlflow_tracking_uri: Annotated[str, AfterValidator(mlflow_uri)] = ""
     """MLflow's tracking URI; empty: a local store in state_dir."""
     grpc_host: str = "127.0.0.1"
     """Address of the gRPC front."""

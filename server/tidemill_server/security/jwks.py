@@ -52,12 +52,8 @@ class SigningKeys:
         be served meanwhile.
 
         Raises:
-            ConfigurationError: the file has no keys, or the URL is not an https URL.
+            ConfigurationError: the file has no keys.
         """
-        if "://" in self._source and not self._is_url:
-            raise ConfigurationError(
-                f"auth.jwks: {self._source} is neither a file nor an https URL"
-            )
         try:
             self._read()
         except _WHAT_READING_RAISES as error:

@@ -71,6 +71,30 @@ def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     assert checks[key.name]["remedy"] == f"chmod 600 '{key}'"
 
 
+def test_doctor_names_sources_that_nothing_here_can_read(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A URL with an unknown scheme or driver is a failure, without the URL's password."""
+    sql = 'kind = "sql"\ntable = "t"\ncursor_column = "id"\n'
+    (workspace / "tidemill.toml").write_text(
+        '[[tasks.t.sources]]\npath = "s4://bucket/rows.csv"\n'
+        '[[tasks.t.sources]]\npath = "s3://bucket/rows.csv"\n'
+        f'[[tasks.t.sources]]\n{sql}url = "postgres8://u:secret@h/d"\n'
+        f'[[tasks.t.sources]]\n{sql}url_env = "TICKETS_URL"\n'
+        f'[[tasks.t.sources]]\n{sql}url = "sqlite:///rows.db"\n'
+    )
+    monkeypatch.setenv("TICKETS_URL", "mysql+pymysql://u:secret@h/d")
+    assert run(["doctor", "--json"]) == 1
+    printed = capsys.readouterr().out
+    checks = {check["name"]: check for check in json.loads(printed)}
+    assert checks["settings"]["found"].splitlines() == [
+        "tasks.t.sources.0: fsspec knows no URL that begins with s4://",
+        "tasks.t.sources.2: its url is none of SQLAlchemy's, such as postgresql+psycopg://…",
+        "tasks.t.sources.3: the driver that its url names is not installed: pymysql",
+    ]
+    assert "secret" not in printed
+
+
 def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,19 @@ def test_a_given_database(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.effective_mlflow_tracking_uri == "http://mlflow:5000"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("", "mlruns", "/srv/mlruns", "file:///srv/mlruns", "http://10.0.0.1:5000", "databricks"),
+        *("databricks://team", "postgresql+psycopg://u:p@h/mlflow", "sqlite:///mlflow.db"),
+    ],
+)
+def test_places_that_mlflow_knows(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """A folder, a server and a database are tracking URIs."""
+    monkeypatch.setenv("TIDEMILL_MLFLOW_TRACKING_URI", uri)
+    assert load_settings().mlflow_tracking_uri == uri
+
+
 @pytest.mark.parametrize("name", ["a", "support", "paper_titles2", "a" * 40])
 def test_task_names(name: str) -> None:
     """A task's name is at most 40 lower-case letters, digits and underscores, a letter first."""

@@ -67,6 +67,13 @@ def test_unknown_settings(text: str, name: str) -> None:
         ('dataset_storage = "datasets"', "dataset_storage"),
         ('dataset_storage = "s3:///"', "dataset_storage"),
         ('dataset_storage = "s3://key:secret@bucket"', "dataset_storage"),
+        ('mlflow_tracking_uri = "htp://mlflow.example.com"', "MLflow knows no scheme 'htp'"),
+        ('mlflow_tracking_uri = "redis+x://mlflow"', "MLflow knows no scheme 'redis'"),
+        ('mlflow_tracking_uri = "https:///mlflow"', "mlflow_tracking_uri.* must name a host"),
+        ('[auth]\njwks = "http://idp.example.com/keys"', "auth.jwks.* a file or an https URL"),
+        ('[alerts.webhook]\nurl = "https://"', "alerts.webhook.url.* must be a URL"),
+        ('[alerts.slack]\nwebhook_url = "https://a b"', "alerts.slack.webhook_url.* must be a URL"),
+        ('[arize]\nurl = "https://api arize.com"', "arize.url.* must be a URL"),
     ],
 )
 def test_wrong_values(text: str, name: str) -> None:
