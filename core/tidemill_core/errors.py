@@ -116,10 +116,9 @@ class IllegalTransition(FailedPrecondition):
 
     reason = "ILLEGAL_TRANSITION"
 
-    def __init__(self, current: str, target: str, *needed: str) -> None:
+    def __init__(self, current: str, target: str, rule: str = "") -> None:
         already = f"the version is {current} already"
-        rule = f"; it must be {' or '.join(needed)}" if needed else ""
-        no_step = f"a version that is {current} cannot become {target}{rule}"
+        no_step = f"a version that is {current} cannot become {target}{rule and '; '}{rule}"
         super().__init__(already if current == target else no_step)
 
 

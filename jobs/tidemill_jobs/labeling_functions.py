@@ -31,11 +31,26 @@ def labeling_function(function: Callable[[str], str | None]) -> LabelingFunction
     """Make a labeling function from a function that returns a text's label, or None to abstain.
 
     It must always return the same label for a text, or the same data gives different datasets.
+
+    Raises:
+        TypeError: it is not a plain function of one text.
     """
     written = inspect.unwrap(function)
+    if not inspect.isfunction(written) or not _takes_a_text(written):
+        raise TypeError("@labeling_function needs a plain function of one text: def name(text):")
     made = LabelingFunction(written.__name__, written.__code__.co_firstlineno, function)
     written.__globals__.setdefault(_COLLECTED, []).append(made)
     return made
+
+
+def _takes_a_text(function: Callable[..., Any]) -> bool:
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        return False
+    try:
+        inspect.signature(function).bind("text")
+    except TypeError:
+        return False
+    return True
 
 
 def collected(namespace: dict[str, Any]) -> tuple[LabelingFunction, ...]:

@@ -188,5 +188,9 @@ def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> Non
         request = pb.CancelJobRunRequest(run_id=run_id)
         found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS).job_run
     print_run(found, as_json)
-    if not (found.cancel_requested or as_json):
+    if as_json:
+        return
+    if not found.cancel_requested:
         say("it had ended before: nothing changed")
+    elif found.state == pb.JOB_RUN_STATE_RUNNING:
+        say(f"it stops at its next step; to see its end: tidemill jobs watch {found.run_id}")

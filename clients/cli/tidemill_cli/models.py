@@ -25,7 +25,7 @@ from tidemill_cli.options import (
     TaskAndVersion,
     group,
 )
-from tidemill_cli.output import percent
+from tidemill_cli.output import percent, say
 from tidemill_cli.tasks import collect_of, task_and_version, the_task
 
 app = group("tidemill models list --task support")
@@ -90,14 +90,16 @@ def approve(
     """Approve a version that is AWAITING_APPROVAL: it becomes champion, or its rollout starts."""
     task, model_version = task_and_version(which, least=1)
     with connected(address) as client:
+        named = the_task(client, task, address)
+        asked = pb.GetModelVersionRequest(task=named, model_version=model_version)
+        before = client.models.GetModelVersion(asked, timeout=CALL_SECONDS).model_version
         request = pb.ApproveModelVersionRequest(
-            task=the_task(client, task, address),
-            model_version=model_version,
-            actor=current_user(),
-            comment=comment,
+            task=named, model_version=model_version, actor=current_user(), comment=comment
         )
         response = client.models.ApproveModelVersion(request, timeout=CALL_SECONDS)
     print_version(response.model_version, as_json)
+    if before.approved_by and not as_json:
+        say(f"{before.approved_by} had approved it before: nothing changed")
 
 
 @app.command(epilog="Example: tidemill models reproduce support 3")
@@ -207,7 +209,7 @@ def _print_deployment(deployment: pb.Deployment, as_json: bool) -> None:
     fields = {
         "task": deployment.task,
         "champion": f"version {deployment.champion}",
-        "rollback goes to": f"version {before}" if before else "no version yet",
+        "rollback goes to": f"version {before}" if before else "no version",
         "canaries": _canaries(deployment),
         "shadows": _shadows(deployment),
         "by": deployment.actor,

@@ -20,9 +20,9 @@ from tidemill_cli.failure import CommandFailed, NotNow
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_cli.local import missing_module
 from tidemill_cli.options import Address, AsJson
-from tidemill_cli.output import percent, print_json, print_table, stdout
+from tidemill_cli.output import percent, print_json, print_table, say, stdout
 from tidemill_cli.tasks import tasks_of
-from tidemill_cli.unserved import why_unserved
+from tidemill_cli.unserved import awaiting_approval, unapproved, why_unserved
 from tidemill_cli.workspace_storage import note_pending_migration
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings, settings_with_tasks
@@ -48,6 +48,8 @@ class TaskStatus:
         champion_accuracy: on the hold-out, in [0, 1]; None if it was not measured.
         versions: the number of versions; None if the database is away.
         problem: what is wrong, and what to do; empty if nothing is.
+        awaiting_approval: the newest version that waits for an approval, if it is newer than the
+            champion.
     """
 
     task: str
@@ -56,6 +58,7 @@ class TaskStatus:
     champion_accuracy: float | None
     versions: int | None
     problem: str = ""
+    awaiting_approval: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ def status(
         rows = [(Text("(server)"), _colored(found.health), "", "", ""), *map(_row, found.tasks)]
         print_table(columns, rows, empty="")
         _print_processes(found.processes)
+        for task in found.tasks:
+            if task.awaiting_approval:
+                say(unapproved(task.task, task.awaiting_approval))
     if not found.serving:
         raise CommandFailed(_not_serving(found))
 
@@ -197,7 +203,8 @@ def _stored_status(client: TidemillClient, task: str, health: str) -> TaskStatus
     accuracy = None if champion is None else champion.measures.get("accuracy")
     number = None if champion is None else champion.model_version
     problem = _problem(client, task, health)
-    return TaskStatus(task, health, number, accuracy, len(versions), problem)
+    waiting = awaiting_approval(versions, number)
+    return TaskStatus(task, health, number, accuracy, len(versions), problem, waiting)
 
 
 def _champion(client: TidemillClient, task: str) -> ModelVersion | None:

@@ -1,6 +1,6 @@
 """The reasons why a task does not answer, and the commands that help."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
@@ -8,6 +8,7 @@ from tidemill.v1.model_service_pb2 import (
     MODEL_STATE_AWAITING_APPROVAL,
     GetModelVersionRequest,
     ListModelVersionsRequest,
+    ModelVersion,
 )
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.messages import to_json
@@ -91,8 +92,15 @@ def trouble_of(state: str, error: str, result: Mapping[str, Any]) -> str:
     return ""
 
 
+def awaiting_approval(versions: Iterable[ModelVersion], champion: int | None) -> int | None:
+    """Return the newest version that waits for an approval, if it is newer than the champion."""
+    waiting = (v.model_version for v in versions if v.state == MODEL_STATE_AWAITING_APPROVAL)
+    newest = max(waiting, default=0)
+    return newest if champion is not None and newest > champion else None
+
+
 def unapproved(task: str, version: int) -> str:
-    """Return what to do about a first version that passed its gates and waits for a person."""
+    """Return what to do about a version that passed its gates and waits for a person."""
     return (
         f"version {version} of {task} waits for an approval. To see what the gates found: "
         f"tidemill models show {task} {version}; to let it answer: "

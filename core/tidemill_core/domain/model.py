@@ -1,6 +1,6 @@
 """Model versions, their states, and the deployments that put them in traffic."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +35,10 @@ _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
     _S.REJECTED: frozenset(),
     _S.ROLLED_BACK: frozenset({_S.VALIDATED}),
 }
+_NEXT_STEP = {
+    _S.AWAITING_APPROVAL: "`tidemill models approve` lets it answer",
+    _S.REJECTED: "`tidemill models show` says which gates it failed",
+}
 
 
 def step(current: ModelState, target: ModelState) -> ModelState:
@@ -45,8 +49,16 @@ def step(current: ModelState, target: ModelState) -> ModelState:
     """
     if target not in _STEPS[current]:
         needed = [state for state, targets in _STEPS.items() if target in targets]
-        raise IllegalTransition(current, target, *needed)
+        raise IllegalTransition(current, target, what_helps(current, needed))
     return target
+
+
+def what_helps(current: ModelState, needed: Sequence[ModelState]) -> str:
+    """Return what helps a version that must be in one of some states first."""
+    if current in _NEXT_STEP or not needed:
+        return _NEXT_STEP.get(current, "")
+    *others, last = needed
+    return f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
 
 
 def model_name(task: str, model_format: str) -> str:

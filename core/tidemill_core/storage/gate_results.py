@@ -59,7 +59,7 @@ def approve(
     if before.state is not ModelState.AWAITING_APPROVAL:
         if before.approved_by:
             return before, False
-        raise IllegalTransition(before.state, "approved", ModelState.AWAITING_APPROVAL)
+        raise IllegalTransition(before.state, "approved", "it must be AWAITING_APPROVAL")
     reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
     set_state(connection, task, version, ModelState.VALIDATED, reason, change.time)
     approval = update(model_versions).where(this(task, version))

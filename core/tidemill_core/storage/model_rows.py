@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
+from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step, what_helps
 from tidemill_core.domain.traffic import Traffic, versions_to_serve
 from tidemill_core.errors import IllegalTransition, NotFound, VersionNotLoaded
 from tidemill_core.storage.deployments import (
@@ -88,7 +88,8 @@ def recall(connection: Connection, task: str, version: int, change: Change) -> M
     elif before.state not in (ModelState.SHADOW, ModelState.CANARY):
         promoted = (ModelState.VALIDATED, ModelState.SHADOW, ModelState.CANARY)
         needed = (*promoted, ModelState.ROLLED_BACK)
-        raise IllegalTransition(before.state, ModelState.CHAMPION, *needed)
+        rule = what_helps(before.state, needed)
+        raise IllegalTransition(before.state, ModelState.CHAMPION, rule)
     return before
 
 

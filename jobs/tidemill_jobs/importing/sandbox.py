@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -124,8 +125,8 @@ class Sandbox:
             return ModelRefused(f"the model took over {seconds:g} s", "an answer within that time")
         gigabytes = self._memory / (1 << 30)
         return ModelRefused(
-            f"the process that loaded the model ended with {code}",
-            f"a model that loads in {gigabytes:.0f} GiB",
+            f"the process that ran the model ended with {_ending(code)}",
+            f"a model that loads and answers in {gigabytes:.0f} GiB of memory",
         )
 
     def _end(self) -> None:
@@ -148,6 +149,10 @@ def _refusal(what: str, answer: Any) -> ModelRefused:
         "a model that answers token ids in its tokenizer's range, in batches of any size and in "
         "rows of the length that --max-length names",
     )
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _length(stream: BinaryIO) -> int:

@@ -82,7 +82,7 @@ def _cause(error: Exception) -> str:
         if lines and lines[0].startswith("The following operation failed")
         else (lines[0] if lines else "no message")
     )
-    return (named + told)[:_CAUSE_LENGTH]
+    return (named + told.removeprefix(named))[:_CAUSE_LENGTH]
 
 
 def _read(stream: BinaryIO) -> tuple[Any, bytes] | None:

@@ -136,13 +136,13 @@ def _output(found: Any) -> Tensor:
     """
     if isinstance(found, dict):
         named = [found[name] for name in OUTPUT_NAMES if name in found]
-        names = ", ".join(map(str, found))
+        names = f"a dictionary with {', '.join(map(str, found))}"
     else:
         named = list(found) if isinstance(found, tuple | list) else [found]
-        names = f"{len(named)} without names"
+        names = f"{len(named)} values" if len(named) != 1 else type(named[0]).__name__
     if len(named) != 1 or not isinstance(named[0], Tensor):
-        expected = f"one tensor, or a dictionary with {' or '.join(OUTPUT_NAMES)}"
-        raise ModelRefused(f"the model's outputs are {names}", expected)
+        expected = f"one tensor, or a dictionary with either {' or '.join(OUTPUT_NAMES)}"
+        raise ModelRefused(f"the model returns {names}", expected)
     return named[0]
 
 

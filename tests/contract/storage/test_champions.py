@@ -145,7 +145,7 @@ def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
 def test_a_refused_promotion_names_what_can_be_promoted(storage: Storage) -> None:
     """A candidate has not passed its gates, and neither a rollback nor a wait helps it."""
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)
-    needed = "it must be VALIDATED or SHADOW or CANARY or ROLLED_BACK"
+    needed = "it must be VALIDATED, SHADOW, CANARY or ROLLED_BACK$"
     with pytest.raises(IllegalTransition, match=needed):
         storage.models.recall(TASK, 1, change())
 

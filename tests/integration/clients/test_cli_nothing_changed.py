@@ -38,7 +38,7 @@ def test_a_silence_ends_once(front: Front, capsys: pytest.CaptureFixture[str]) -
 def test_a_run_that_has_ended_cannot_be_canceled(
     front: Front, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`jobs cancel` says so, and shows how the run ended."""
+    """`jobs cancel` says so, and shows how the run ended; of a running one, how to see its end."""
     jobs = workspace.storage.jobs
     jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
     claimed = jobs.claim(NOW)
@@ -51,3 +51,9 @@ def test_a_run_that_has_ended_cannot_be_canceled(
     waiting = jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
     assert run(["jobs", "cancel", waiting.run_id, "--address", front.address]) == 0
     assert "nothing changed" not in "".join(capsys.readouterr())
+    jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
+    running = jobs.claim(NOW)
+    assert running
+    assert run(["jobs", "cancel", running.run_id, "--address", front.address]) == 0
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert f"to see its end: tidemill jobs watch {running.run_id}" in told

@@ -17,7 +17,9 @@ from tidemill_cli.startup import Startup
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import load_settings
+from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.models import ModelStore
 
 RETRAIN = "run: tidemill jobs run retrain --task untrained"
 
@@ -136,6 +138,7 @@ def test_a_first_version_that_waits_for_an_approval(
     triton: RunningTriton,
     problems: Callable[[Front], dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`status` and `up` name the version and the command that approves it, `up` once."""
     workspace = Workspace(tmp_path, {"support": 0})
@@ -146,11 +149,28 @@ def test_a_first_version_that_waits_for_an_approval(
     models.judge("support", 1, ModelState.AWAITING_APPROVAL, {}, "passed 10 gates", NOW)
     jobs.succeed(run_id, {"state": "AWAITING_APPROVAL", "model_version": 1}, NOW)
     approve = "tidemill models approve support 1"
-    with Front(workspace, triton.grpc_address) as front:
-        assert problems(front)["support"].endswith(approve)
     monkeypatch.chdir(tmp_path)
     with Startup(load_settings()) as startup:
         (task,) = startup.look()
         assert task.message == "waits for an approval"
         assert task.new_error.endswith(approve)
         assert startup.look()[0].new_error == ""
+    with Front(workspace, triton.grpc_address) as front:
+        assert problems(front)["support"].endswith(approve)
+        check_later_approvals(models, front, capsys)
+
+
+def check_later_approvals(
+    models: ModelStore, front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Check a second approval, and a version that waits beside a champion."""
+    models.approve("support", 1, Change("ann", "checked", "", NOW))
+    models.promote("support", 1, Change("ann", "", "", NOW))
+    models.add_candidate("support", "onnx", "d" * 64, NOW)
+    models.judge("support", 2, ModelState.AWAITING_APPROVAL, {}, "passed 10 gates", NOW)
+    assert run(["models", "approve", "support", "1", "--address", front.address]) == 0
+    assert "ann had approved it before: nothing changed" in "".join(capsys.readouterr())
+    run(["status", "--address", front.address])
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert "version 2 of support waits for an approval" in told
+    assert "tidemill models approve support 2" in told

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import isfinite
 
 from tidemill_core.counted import counted
 from tidemill_core.domain.rollout import Evidence, Pair
@@ -181,9 +182,10 @@ def _summary(found: Findings, evidence: Evidence) -> str:
         return "no answer is judged yet"
     if not (wrong.candidate or wrong.champion):
         return f"no answer of {evidence.judged} judged was wrong"
+    ratio = f"{low:.2f} to {high:.2f}" if isfinite(high) else f"at least {low:.2f}"
     return (
         f"{counted(wrong.candidate, 'wrong answer')}, and {wrong.champion} of the champion; by the "
-        f"shares of callers {low:.2f} to {high:.2f} times as often"
+        f"shares of callers {ratio} times as often"
     )
 
 

@@ -194,17 +194,25 @@ def check_nothing_was_written(tmp_path: Path) -> None:
 
 def test_what_fails_while_it_runs_is_refused(tmp_path: Path) -> None:
     """Outputs that are no tensor, and ids beyond the model's table, are errors in words."""
-    with (
-        opened(tmp_path, tiny.scripted(tiny.TwoOutputs()), "torchscript") as sandbox,
-        pytest.raises(ModelRefused, match="outputs are 2 without names; expected one tensor"),
-    ):
-        sandbox.answer(ROWS)
+    for model, found in ((tiny.TwoOutputs(), "2 values"), (tiny.ReturnsText(), "str")):
+        loaded = load(tmp_path, tiny.scripted(model), "torchscript")
+        with pytest.raises(ModelRefused, match=f"returns {found}; expected one tensor"):
+            loaded.answer(ROWS)
     small = tiny_onnx(weights=WEIGHTS[:10])
     with (
         opened(tmp_path, small, "onnx") as sandbox,
         pytest.raises(ModelRefused, match=r"cannot be run: .*out of data bounds"),
     ):
         sandbox.answer(ROWS)
+
+
+def test_a_model_that_fails_or_crashes_is_refused(tmp_path: Path) -> None:
+    """The refusal has the error's words once, or names the signal that ended the process."""
+    with opened(tmp_path, tiny.scripted(tiny.Fails()), "torchscript") as sandbox:
+        with pytest.raises(ModelRefused, match=r"cannot be run: \w+: linalg\.inv"):
+            sandbox.answer(ROWS[:1])
+        with pytest.raises(ModelRefused, match=r"ran the model ended with SIG\w+; expected"):
+            sandbox.answer(ROWS)
 
 
 def test_the_process_can_write_nothing_and_reach_nothing(tmp_path: Path) -> None:

@@ -132,6 +132,25 @@ class TwoOutputs(Tiny):
         return kept.sum(1), kept.sum(1)
 
 
+class ReturnsText(Tiny):
+    """A model that answers in words."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> str:
+        """Return a label's name."""
+        return "card" if input_ids.shape == attention_mask.shape else ""
+
+
+class Fails(Tiny):
+    """A model that fails for one row, and ends its process for several."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Invert a matrix that has no inverse, or read far outside of a tensor's memory."""
+        if input_ids.shape[0] == 1:
+            return torch.linalg.inv(torch.zeros_like(self.weights[:3]))
+        lengths = (input_ids[0, :1] + attention_mask[0, :1]).to(torch.int64) + (1 << 40)
+        return torch.segment_reduce(torch.ones(4), "sum", lengths=lengths, unsafe=True)
+
+
 def scripted(module: nn.Module) -> bytes:
     """Return a module as TorchScript."""
     buffer = io.BytesIO()

@@ -50,6 +50,15 @@ def test_a_forbidden_step_names_the_states_that_it_needs() -> None:
         step(S.VALIDATED, S.CANARY)
 
 
+@pytest.mark.parametrize(
+    ("current", "command"), [(S.AWAITING_APPROVAL, "approve"), (S.REJECTED, "show")]
+)
+def test_a_forbidden_step_names_the_command_that_helps(current: ModelState, command: str) -> None:
+    """A version that waits for a person is approved first; a rejected one has its gates' words."""
+    with pytest.raises(IllegalTransition, match=f"CHAMPION; `tidemill models {command}` "):
+        step(current, S.CHAMPION)
+
+
 def test_model_name() -> None:
     """Triton's name of a model is the task and the format."""
     assert model_name("support", "onnx") == "support-onnx"

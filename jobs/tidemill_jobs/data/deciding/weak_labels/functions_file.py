@@ -8,8 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from tidemill_core.errors import DataError
+from tidemill_jobs.data.deciding.weak_labels.time_limit import time_limit
 from tidemill_jobs.labeling_functions import LabelingFunction, collected
 
+FILE_SECONDS = 600.0
+"""The time that the file itself may take: it may load a model."""
 _MODULE = "labeling_functions"
 
 
@@ -39,14 +42,14 @@ class FunctionsFile:
         return self.place(own[-1] if own else line)
 
 
-def load_functions_file(path: Path) -> FunctionsFile:
+def load_functions_file(path: Path, seconds: float = FILE_SECONDS) -> FunctionsFile:
     """Run a file of labeling functions. It is the workspace's own code, and may do anything.
 
     Imported functions do not count, because the file's hash would not show their changes.
 
     Raises:
-        DataError: LABELING_FILE_UNUSABLE: it cannot be read or run, or has no labeling function or
-            two with the same name.
+        DataError: LABELING_FILE_UNUSABLE: it cannot be read or run, takes over `seconds`, or has no
+            labeling function or two with the same name.
     """
     try:
         source = path.read_bytes()
@@ -57,7 +60,8 @@ def load_functions_file(path: Path) -> FunctionsFile:
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- the user's own
+        with time_limit(seconds):
+            exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- the user's own
     except SyntaxError as error:
         place = f"{error.filename or path}:{error.lineno or 1}"
         raise _unusable(place, f"is not Python: {error.msg}", "fix it") from error

@@ -26,10 +26,13 @@ from tidemill_jobs.data.deciding.weak_labels.label_model import (
     combine,
     require_snorkel,
 )
+from tidemill_jobs.data.deciding.weak_labels.time_limit import TookTooLong, time_limit
 from tidemill_jobs.labeling_functions import LabelingFunction
 
 MAX_LABELS = 1_000
 MAX_GOLD_TEXTS = 5_000
+TEXT_SECONDS = 60.0
+"""The time that a function may take for one text."""
 _TEXTS_AT_ONCE = 20_000
 _GUESSES = [str(LabelSource.WEAK), str(LabelSource.MODEL)]
 
@@ -39,14 +42,24 @@ class _BadAnswer(Exception):
 
 
 class WeakLabels:
-    """The labels of one build's texts from the functions of one file."""
+    """The labels of one build's texts from the functions of one file.
 
-    def __init__(self, file: FunctionsFile, renames: Renames, progress: Progress) -> None:
+    A function fails if it takes over `text_seconds` for a text.
+    """
+
+    def __init__(
+        self,
+        file: FunctionsFile,
+        renames: Renames,
+        progress: Progress,
+        text_seconds: float = TEXT_SECONDS,
+    ) -> None:
         """Raise ConfigurationError if Snorkel is not installed."""
         require_snorkel()
         self._file = file
         self._renames = renames
         self._progress = progress
+        self._text_seconds = text_seconds
         self._numbers: dict[str, int] = {}  # by the label as returned, and by the cleaned label
         self._labels: list[str] = []
         self._votes: Votes = np.empty((0, len(file.functions)), np.int16)
@@ -141,18 +154,24 @@ class WeakLabels:
         return votes
 
     def _answers(self, function: LabelingFunction, texts: list[tuple[str, str]]) -> Iterator[int]:
-        for text, origin in texts:
-            try:
-                yield self._number(function(text))
-            except (Exception, SystemExit) as error:
-                # The function's own message may contain the text, which no log should.
-                detail = str(error) if isinstance(error, _BadAnswer) else type(error).__name__
-                place = self._file.place_of(error, function.line)
-                raise DataError(
-                    "LABELING_FUNCTION_FAILED",
-                    f"{place}: the labeling function {function.name!r} fails on the text of "
-                    f"{origin}: {detail}; fix it, or let it return None for such texts",
-                ) from None
+        with time_limit(self._text_seconds) as start_again:
+            for text, origin in texts:
+                start_again()
+                try:
+                    yield self._number(function(text))
+                except (Exception, SystemExit) as error:
+                    raise self._failed(function, origin, error) from None
+
+    def _failed(self, function: LabelingFunction, origin: str, error: BaseException) -> DataError:
+        # The function's own message may contain the text, which no log should.
+        ours = isinstance(error, _BadAnswer | TookTooLong)
+        detail = str(error) if ours else type(error).__name__
+        place = self._file.place_of(error, function.line)
+        return DataError(
+            "LABELING_FUNCTION_FAILED",
+            f"{place}: the labeling function {function.name!r} fails on the text of "
+            f"{origin}: {detail}; fix it, or let it return None for such texts",
+        )
 
     def _number(self, given: object) -> int:
         """Return the number of a label that a function returned."""

@@ -1,5 +1,6 @@
 """The decision of each check of a rollout."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +53,14 @@ def test_the_reason_before_the_first_verdict() -> None:
         Action.ADVANCE,
         "no worse so far: no answer is judged yet",
     )
+
+
+def test_the_reason_without_a_wrong_answer_of_the_champion() -> None:
+    """The ratio of wrong answers has no upper bound then, and the reason gives the lower one."""
+    wrong = {5: Pair(31, 0)}
+    decision = _after(1, _at(5), replace(GOOD, wrong=wrong, judged=600))
+    assert decision.action is Action.ROLL_BACK
+    assert re.search(r"by the shares of callers at least \d+\.\d\d times as often", decision.reason)
 
 
 def test_the_last_step_needs_proof() -> None:

@@ -9,6 +9,7 @@ from tidemill_core.errors import DataError
 from tidemill_jobs.data.deciding.weak_labels.functions_file import load_functions_file
 
 HEAD = "from tidemill_jobs.labeling_functions import labeling_function\n"
+PLAIN = "@labeling_function needs a plain function of one text"
 REFUND = '@labeling_function\ndef refund(text):\n    return "refund"\n'
 
 
@@ -51,7 +52,12 @@ def test_the_hash_is_the_contents(path: Path) -> None:
         (f"{HEAD}\n1 / 0\n", "py:3 fails: ZeroDivisionError: division by zero"),
         ("import no_such_module\n", "py:1 fails: ModuleNotFoundError"),
         ("raise SystemExit(3)\n", "py:1 fails: SystemExit: 3"),
-        (f"{HEAD}labeling_function('refund')\n", "py:2 fails: AttributeError"),
+        (f"{HEAD}labeling_function('refund')\n", f"py:2 fails: TypeError: {PLAIN}"),
+        (f"{HEAD}@labeling_function\nclass A:\n    pass\n", f"py:2 fails: TypeError: {PLAIN}"),
+        (f"{HEAD}@labeling_function\ndef a():\n    pass\n", f"py:2 fails: TypeError: {PLAIN}"),
+        (f"{HEAD}@labeling_function\nasync def a(text):\n    pass\n", PLAIN),
+        (f"{HEAD}@labeling_function\ndef a(text):\n    yield text\n", PLAIN),
+        (f"{HEAD}while True:\n    pass\n", r"py:[23] fails: TookTooLong: it took over 0\.2 s"),
         (HEAD + REFUND + REFUND, "py:5 is named 'refund', like the .* in line 2; rename one"),
     ],
 )
@@ -60,7 +66,7 @@ def test_a_file_that_cannot_be_used_is_refused(path: Path, content: str | None, 
     if content is not None:
         path.write_text(content, encoding="latin-1")
     with pytest.raises(DataError) as caught:
-        load_functions_file(path)
+        load_functions_file(path, seconds=0.2 if content and "while" in content else 600)
     assert caught.value.reason == "LABELING_FILE_UNUSABLE"
     assert str(caught.value).startswith(str(path))
     assert re.search(told, str(caught.value))
