@@ -10,9 +10,9 @@ from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
-from tidemill_cli.messages import enum_name, time_text
+from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
-from tidemill_cli.output import say
+from tidemill_cli.output import print_json, say
 from tidemill_cli.tasks import collect_of
 from tidemill_core.domain.alert import AlertKind
 
@@ -132,8 +132,11 @@ def unsilence(
     request = pb.EndSilenceRequest(silence_id=silence_id)
     with connected(address) as client:
         found = client.monitoring.EndSilence(request, timeout=CALL_SECONDS)
+    if as_json:
+        print_json({**to_json(found.silence), "was_active": found.was_active})
+        return
     _print_silence(found.silence, as_json, "ended")
-    if not (found.was_active or as_json):
+    if not found.was_active:
         say("it had ended before: nothing changed")
 
 

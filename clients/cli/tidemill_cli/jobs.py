@@ -11,8 +11,9 @@ from tidemill_cli.failure import WrongUsage
 from tidemill_cli.job_run import follow as follow_run
 from tidemill_cli.job_run import print_end, print_run, require_success, start
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
+from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
-from tidemill_cli.output import say
+from tidemill_cli.output import print_json, say
 from tidemill_cli.rollout import follow_rollout
 from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
@@ -186,11 +187,14 @@ def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> Non
     """Ask a run to stop."""
     with connected(address) as client:
         request = pb.CancelJobRunRequest(run_id=run_id)
-        found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS).job_run
-    print_run(found, as_json)
+        found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS)
+    run = found.job_run
     if as_json:
+        print_json({**to_json(run), "was_active": found.was_active})
         return
-    if not found.cancel_requested:
-        say("it had ended before: nothing changed")
-    elif found.state == pb.JOB_RUN_STATE_RUNNING:
-        say(f"it stops at its next step; to see its end: tidemill jobs watch {found.run_id}")
+    print_run(run, as_json)
+    runs = run.state == pb.JOB_RUN_STATE_RUNNING
+    if not found.was_active:
+        say(f"it {'was asked to stop' if runs else 'had ended'} before: nothing changed")
+    if runs:
+        say(f"it stops at its next step; to see its end: tidemill jobs watch {run.run_id}")

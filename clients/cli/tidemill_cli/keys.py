@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.listing import print_one
 from tidemill_cli.local import require_task, workspace_settings
 from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson, group
@@ -85,7 +84,13 @@ def revoke(
     with opened_storage(workspace_settings()) as storage:
         key = storage.api_keys.revoke(key_id, now)
         storage.audit.append(audit_record("keys revoke", asdict(key), now))
-    print_one(key, _fields(key), as_json)
+    was_active = key.revoke_time == now
+    if as_json:
+        print_json({**asdict(key), "was_active": was_active})
+        return
+    print_fields(_fields(key))
+    if not was_active:
+        say("it was revoked before: nothing changed")
 
 
 def _duration(text: str) -> timedelta:

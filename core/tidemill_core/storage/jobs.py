@@ -147,19 +147,21 @@ class JobStore:
         with self._database.write() as connection:
             connection.execute(change)
 
-    def cancel(self, run_id: str, now: datetime) -> JobRun:
-        """Ask a run to stop. A queued one is canceled immediately; an ended one does not change.
+    def cancel(self, run_id: str, now: datetime) -> tuple[JobRun, bool]:
+        """Ask a run to stop, and return it and whether that changed it.
+
+        A queued run is canceled immediately; one that ended or was asked before does not change.
 
         Raises:
             NotFound: there is no such run.
         """
         queued = run_in(JobRunState.QUEUED, run_id)
         canceled = {"state": JobRunState.CANCELLED, "message": "canceled", "end_time": now}
-        running = run_in(JobRunState.RUNNING, run_id)
+        running = run_in(JobRunState.RUNNING, run_id).where(~job_runs.c.cancel_requested)
+        changes = queued.values(**canceled), running
         with self._database.write() as connection:
-            connection.execute(queued.values(cancel_requested=True, **canceled))
-            connection.execute(running.values(cancel_requested=True))
-            return get_run(connection, run_id)
+            done = [connection.execute(each.values(cancel_requested=True)) for each in changes]
+            return get_run(connection, run_id), any(each.rowcount for each in done)
 
     def close_orphans(
         self, silent_since: datetime, now: datetime, alive: Sequence[str] = ()

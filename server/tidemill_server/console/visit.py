@@ -31,7 +31,7 @@ NOTICES: Mapping[str, str] = {
     "acknowledged": "The alert is yours now.",
     "approved": "The version is approved.",
     "cancelled": "The run will stop.",
-    "ended_before": "It had ended before: nothing changed.",
+    "ended_before": "Nothing changed: it had ended, or was asked to stop, before.",
     "corrected": "Thank you. The verdict is stored, and trains the next version.",
     "key_revoked": "The key is revoked.",
     "pair_stored": "The pair is stored: it waits for people on this page.",

@@ -225,7 +225,7 @@ ROUTES = (
         {"request_id": "the run of 2026-02-01", "retrain": {"trials": 5}},
     ),
     Route("GET", "/v1/runs", "JobService/ListJobRuns", example={"task": "TASK"}),
-    Route("POST", "/v1/runs/{run_id}:cancel", "JobService/CancelJobRun", "job_run"),
+    Route("POST", "/v1/runs/{run_id}:cancel", "JobService/CancelJobRun"),
     Route("GET", "/v1/runs/{run_id}:watch", "JobService/WatchJobRun", "job_run"),
     Route("GET", "/v1/runs/{run_id}", "JobService/GetJobRun", "job_run"),
     Route("GET", "/v1/api-keys", "AccessService/ListApiKeys"),

@@ -77,8 +77,8 @@ class JobHandler:
                 await asyncio.sleep(WATCH_SECONDS)
 
     @in_thread
-    def cancel_run(self, run_id: str) -> JobRun:
-        """Ask a run to stop, or raise NotFound."""
+    def cancel_run(self, run_id: str) -> tuple[JobRun, bool]:
+        """Ask a run to stop, and return it and whether that changed it; or raise NotFound."""
         return self.store.cancel(self.store.get(run_id).run_id, self.clock())
 
 

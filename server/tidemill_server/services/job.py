@@ -53,5 +53,5 @@ class JobServicer:
         self, request: pb.CancelJobRunRequest, _: object
     ) -> pb.CancelJobRunResponse:
         """Ask a run to stop."""
-        run = await self._handler.cancel_run(request.run_id)
-        return pb.CancelJobRunResponse(job_run=convert_runs.job_run(run))
+        run, was_active = await self._handler.cancel_run(request.run_id)
+        return pb.CancelJobRunResponse(job_run=convert_runs.job_run(run), was_active=was_active)

@@ -126,16 +126,20 @@ def test_a_run_is_closed_once(storage: Storage) -> None:
 
 
 def test_cancel(storage: Storage) -> None:
-    """A queued run is canceled immediately, a running one is asked, an ended one stays."""
+    """A queued run is canceled immediately, a running one is asked once, an ended one stays."""
     running, queued = start(storage), enqueue(storage)
-    cancelled = storage.jobs.cancel(queued.run_id, later(2))
-    assert (cancelled.state, cancelled.end_time) == (JobRunState.CANCELLED, later(2))
-    asked = storage.jobs.cancel(running.run_id, later(3))
+    canceled, was_active = storage.jobs.cancel(queued.run_id, later(2))
+    assert (canceled.state, canceled.end_time) == (JobRunState.CANCELLED, later(2))
+    assert was_active
+    assert storage.jobs.cancel(queued.run_id, later(3)) == (canceled, False)
+    asked, was_active = storage.jobs.cancel(running.run_id, later(3))
     assert (asked.state, asked.cancel_requested) == (JobRunState.RUNNING, True)
+    assert was_active
+    assert storage.jobs.cancel(running.run_id, later(3)) == (asked, False)
     storage.jobs.mark_canceled(running.run_id, later(4))
     ended = storage.jobs.get(running.run_id)
     assert ended.state is JobRunState.CANCELLED
-    assert storage.jobs.cancel(running.run_id, later(5)) == ended
+    assert storage.jobs.cancel(running.run_id, later(5)) == (ended, False)
     assert storage.jobs.claim(later(6)) is None
 
 

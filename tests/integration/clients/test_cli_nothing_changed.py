@@ -1,5 +1,6 @@
 """Commands that end something, where nothing is left to end."""
 
+import json
 import re
 
 import pytest
@@ -23,37 +24,50 @@ def test_a_task_that_is_not_paused_cannot_be_resumed(
 
 
 def test_a_silence_ends_once(front: Front, capsys: pytest.CaptureFixture[str]) -> None:
-    """`alerts unsilence` says whether the silence had ended before."""
+    """`alerts unsilence` says whether the silence had ended before, to programs too."""
     at, why = ["--address", front.address], ["--reason", "a test"]
-    assert run(["alerts", "silence", "--for", "2h", *why, *at]) == 0
-    found = re.search(r"silence id +(\w+)", capsys.readouterr().out)
-    assert found
-    for had_ended in (False, True):
-        assert run(["alerts", "unsilence", found[1], *at]) == 0
-        said = capsys.readouterr()
-        assert re.search(r"^ended +\d", said.out, re.MULTILINE)
-        assert ("it had ended before: nothing changed" in said.err + said.out) is had_ended
+    for as_json in ([], ["--json"]):
+        assert run(["alerts", "silence", "--for", "2h", *why, *at, "--json"]) == 0
+        silence = json.loads(capsys.readouterr().out)
+        for was_active in (True, False):
+            assert run(["alerts", "unsilence", silence["silence_id"], *at, *as_json]) == 0
+            said = capsys.readouterr()
+            if as_json:
+                assert json.loads(said.out).items() > {"was_active": was_active}.items()
+                assert json.loads(said.out)["silence_id"] == silence["silence_id"]
+            else:
+                assert re.search(r"^ended +\d", said.out, re.MULTILINE)
+                assert ("had ended before: nothing changed" in said.err) is not was_active
 
 
-def test_a_run_that_has_ended_cannot_be_canceled(
+def test_a_run_is_canceled_once(
     front: Front, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`jobs cancel` says so, and shows how the run ended; of a running one, how to see its end."""
+    """`jobs cancel` says if a run had ended, was canceled or was asked to stop before."""
     jobs = workspace.storage.jobs
-    jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
-    claimed = jobs.claim(NOW)
-    assert claimed
-    jobs.succeed(claimed.run_id, {}, NOW)
-    assert run(["jobs", "cancel", claimed.run_id, "--address", front.address]) == 0
-    said = capsys.readouterr()
-    assert "SUCCEEDED" in said.out
-    assert "it had ended before: nothing changed" in said.err + said.out
-    waiting = jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
-    assert run(["jobs", "cancel", waiting.run_id, "--address", front.address]) == 0
-    assert "nothing changed" not in "".join(capsys.readouterr())
-    jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW)
-    running = jobs.claim(NOW)
-    assert running
-    assert run(["jobs", "cancel", running.run_id, "--address", front.address]) == 0
-    told = " ".join("".join(capsys.readouterr()).split())
-    assert f"to see its end: tidemill jobs watch {running.run_id}" in told
+    waiting, running, ended = (
+        jobs.enqueue(RunRequest("check_drift", task, Trigger.RPC), NOW).run_id
+        for task in ("support", "mixed", "undone")
+    )
+    jobs.cancel(waiting, NOW)
+    while (claimed := jobs.claim(NOW)) is not None and claimed.run_id != ended:
+        continue
+    jobs.succeed(ended, {}, NOW)
+    watch = f"tidemill jobs watch {running}"
+    for run_id, state, had in (
+        (waiting, "CANCELLED", "it had ended before: nothing changed"),
+        (ended, "SUCCEEDED", "it had ended before: nothing changed"),
+        (running, "RUNNING", f"it stops at its next step; to see its end: {watch}"),
+        (running, "RUNNING", "it was asked to stop before: nothing changed"),
+    ):
+        assert run(["jobs", "cancel", run_id, "--address", front.address]) == 0
+        said = capsys.readouterr()
+        assert state in said.out
+        assert said.err.startswith(had)
+        assert (f"to see its end: {watch}" in said.err) is (run_id == running)
+    again = jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW).run_id
+    for was_active in (True, False):
+        assert run(["jobs", "cancel", again, "--address", front.address, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["run_id"], found["was_active"]) == (again, was_active)
+    jobs.mark_canceled(running, NOW)

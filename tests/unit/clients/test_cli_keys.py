@@ -59,9 +59,13 @@ def test_a_key_is_made_listed_and_revoked(
     key_id, secret = split_api_key(shown)
     assert stored.secret_digest == secret_digest(secret)
     assert _json(capsys, "keys", "list") == [made]
-    assert _json(capsys, "keys", "revoke", key_id)["revoke_time"] is not None
+    revoked = _json(capsys, "keys", "revoke", key_id)
+    assert revoked["revoke_time"] is not None
+    assert revoked["was_active"]
+    assert _json(capsys, "keys", "revoke", key_id) == {**revoked, "was_active": False}
     records = _json(capsys, "audit", "list")
     assert [record["method"] for record in records] == [
+        "tidemill keys revoke",
         "tidemill keys revoke",
         "tidemill keys create",
     ]

@@ -726,6 +726,9 @@ class CancelJobRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_RUN_FIELD_NUMBER: _builtins.int
+    WAS_ACTIVE_FIELD_NUMBER: _builtins.int
+    was_active: _builtins.bool
+    """Whether it waited or ran until now; false if it had ended, or was asked to stop before."""
     @_builtins.property
     def job_run(self) -> Global___JobRun:
         """The run as it is now."""
@@ -734,10 +737,11 @@ class CancelJobRunResponse(_message.Message):
         self,
         *,
         job_run: Global___JobRun | None = ...,
+        was_active: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["job_run", b"job_run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_run", b"job_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_run", b"job_run", "was_active", b"was_active"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

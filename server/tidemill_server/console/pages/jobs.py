@@ -101,9 +101,9 @@ async def start(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """Ask a run to stop."""
     request = pb.CancelJobRunRequest(run_id=visit.request.path_params["run_id"])
-    run = (await visit.ask("JobService/CancelJobRun", request, pb.CancelJobRunResponse)).job_run
-    notice = "cancelled" if run.cancel_requested else "ended_before"
-    return visit.go(f"{task_path(visit.task, 'jobs')}/{run.run_id}", notice)
+    found = await visit.ask("JobService/CancelJobRun", request, pb.CancelJobRunResponse)
+    notice = "cancelled" if found.was_active else "ended_before"
+    return visit.go(f"{task_path(visit.task, 'jobs')}/{found.job_run.run_id}", notice)
 
 
 ROUTES = (

@@ -295,7 +295,11 @@ export interface CancelJobRunRequest {
 /** The response of CancelJobRun. */
 export interface CancelJobRunResponse {
   /** The run as it is now. */
-  jobRun: JobRun | undefined;
+  jobRun:
+    | JobRun
+    | undefined;
+  /** Whether it waited or ran until now; false if it had ended, or was asked to stop before. */
+  wasActive: boolean;
 }
 
 function createBaseJob(): Job {
@@ -1956,13 +1960,16 @@ export const CancelJobRunRequest: MessageFns<CancelJobRunRequest> = {
 };
 
 function createBaseCancelJobRunResponse(): CancelJobRunResponse {
-  return { jobRun: undefined };
+  return { jobRun: undefined, wasActive: false };
 }
 
 export const CancelJobRunResponse: MessageFns<CancelJobRunResponse> = {
   encode(message: CancelJobRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.jobRun !== undefined) {
       JobRun.encode(message.jobRun, writer.uint32(10).fork()).join();
+    }
+    if (message.wasActive !== false) {
+      writer.uint32(16).bool(message.wasActive);
     }
     return writer;
   },
@@ -1988,6 +1995,14 @@ export const CancelJobRunResponse: MessageFns<CancelJobRunResponse> = {
             message.jobRun = JobRun.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wasActive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2008,6 +2023,7 @@ export const CancelJobRunResponse: MessageFns<CancelJobRunResponse> = {
     message.jobRun = (object.jobRun !== undefined && object.jobRun !== null)
       ? JobRun.fromPartial(object.jobRun)
       : undefined;
+    message.wasActive = object.wasActive ?? false;
     return message;
   },
 };
