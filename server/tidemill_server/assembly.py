@@ -190,7 +190,9 @@ def _handlers(
             clock,
             timedelta(minutes=settings.labeling.lease_minutes),
         ),
-        dataset=DatasetHandler(storage.datasets, FetchedDatasets(DatasetCopies.of(settings))),
+        dataset=DatasetHandler(
+            storage.datasets, FetchedDatasets(DatasetCopies.of(settings)), router
+        ),
         model=ModelHandler(
             storage.models, router, clock, triton.all_ready, storage.pauses, storage.tracked_runs
         ),

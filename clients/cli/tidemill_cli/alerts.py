@@ -13,7 +13,6 @@ from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, pri
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, say
-from tidemill_cli.tasks import collect_of
 from tidemill_core.domain.alert import AlertKind
 
 app = group('tidemill alerts silence --task support --for 2h --reason "known outage"')
@@ -40,7 +39,7 @@ def list_alerts(
         task=task, unacknowledged_only=unacknowledged, unresolved_only=unresolved
     )
     with connected(address) as client:
-        found = collect_of(client, client.monitoring.ListAlerts, request, limit)
+        found = collect(client.monitoring.ListAlerts, request, limit)
     columns: Columns = {
         "alert id": "alert_id",
         "raised (UTC)": "create_time",

@@ -26,12 +26,11 @@ from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.html_file import Html, show_found
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
-from tidemill_cli.tasks import collect_of
 from tidemill_cli.workspace_storage import last_build_time
 from tidemill_core.clock import system_clock
 from tidemill_core.counted import counted
@@ -64,7 +63,7 @@ def list_versions(
     """List dataset versions."""
     with connected(address) as client:
         request = pb.ListDatasetVersionsRequest(task=task)
-        found = collect_of(client, client.datasets.ListDatasetVersions, request, limit)
+        found = collect(client.datasets.ListDatasetVersions, request, limit)
     columns: Columns = {
         "dataset version": lambda version: version.dataset_version[:12],
         "task": "task",

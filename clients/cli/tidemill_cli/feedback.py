@@ -17,10 +17,9 @@ from tidemill_cli.feedback_held import (
     held,
     release,
 )
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.rejections import print_outcome
-from tidemill_cli.tasks import collect_of
 from tidemill_client.requests import feedback_request
 
 app = group("tidemill feedback submit PREDICTION_ID --label refund")
@@ -81,7 +80,7 @@ def list_feedback(
     """List feedback."""
     with connected(address) as client:
         request = ListFeedbackRequest(task=task, prediction_id=prediction_id)
-        found = collect_of(client, client.feedback.ListFeedback, request, limit)
+        found = collect(client.feedback.ListFeedback, request, limit)
     columns: Columns = {
         "stored (UTC)": "create_time",
         "task": "task",

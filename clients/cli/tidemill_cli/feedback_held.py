@@ -8,10 +8,10 @@ import typer
 from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.messages import enum_name
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 
 HELD_EXAMPLE = "Example: tidemill feedback held --task support"
 RELEASE_EXAMPLE = 'Example: tidemill feedback release --source ann --comment "she is right"'
@@ -59,7 +59,7 @@ def held(
         state=pb.HOLD_STATE_UNSPECIFIED if every else pb.HOLD_STATE_HELD,
     )
     with connected(address) as client:
-        found = collect_of(client, client.feedback.ListHeldFeedback, request, limit)
+        found = collect(client.feedback.ListHeldFeedback, request, limit)
     columns: Columns = {
         "feedback id": "feedback_id",
         "held (UTC)": "create_time",

@@ -15,7 +15,7 @@ from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, say
 from tidemill_cli.rollout import follow_rollout
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 from tidemill_client import TidemillClient
 
 app = group("tidemill jobs run retrain --task support")
@@ -82,7 +82,7 @@ def runs(
     keep = None if every or job else _did_something
     with connected(address) as client:
         request = pb.ListJobRunsRequest(job=job, task=task)
-        found = collect_of(client, client.jobs.ListJobRuns, request, limit, keep)
+        found = collect(client.jobs.ListJobRuns, request, limit, keep)
         known = {each.job for each in _jobs(client)} if job and not found else {job}
     if job not in known:
         names = ", ".join(sorted(known)) or "none"

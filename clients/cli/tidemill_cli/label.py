@@ -16,12 +16,12 @@ from tidemill_cli.failure import WrongUsage
 from tidemill_cli.label_import import LabelImport, read_tasks
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
-from tidemill_cli.listing import Columns, print_list, print_one
+from tidemill_cli.listing import Columns, collect, print_list, print_one
 from tidemill_cli.local import require_extras
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask
 from tidemill_cli.output import percent, say, shortened
 from tidemill_cli.rejections import print_outcome
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain.labeling import LabelItemState
 
@@ -161,7 +161,7 @@ def _items(
 ) -> list[pb.LabelItem]:
     numbers = [pb.LabelItemState.Value(f"LABEL_ITEM_STATE_{state}") for state in states]
     request = pb.ListLabelItemsRequest(task=task, states=numbers)
-    return collect_of(client, client.labeling.ListLabelItems, request, limit)
+    return collect(client.labeling.ListLabelItems, request, limit)
 
 
 def _described(found: Agreement) -> dict[str, Any]:

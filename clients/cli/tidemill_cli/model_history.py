@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected
-from tidemill_cli.listing import Columns, print_list
+from tidemill_cli.listing import Columns, collect, print_list
 from tidemill_cli.messages import enum_name
 from tidemill_cli.options import Address, AsJson, LastTask, Limit
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 
 HISTORY_EXAMPLE = "Example: tidemill models history support"
 _JUDGED = ("VALIDATED", "REJECTED", "AWAITING_APPROVAL")
@@ -44,12 +44,10 @@ def history(
     """List what happened to a task's versions, the newest first: published, judged, in traffic."""
     with connected(address) as client:
         named = the_task(client, task, address)
-        versions = collect_of(
-            client, client.models.ListModelVersions, pb.ListModelVersionsRequest(task=named), limit
-        )
-        changes = collect_of(
-            client, client.models.ListDeployments, pb.ListDeploymentsRequest(task=named), limit + 1
-        )
+        listed = pb.ListModelVersionsRequest(task=named)
+        versions = collect(client.models.ListModelVersions, listed, limit)
+        deployed = pb.ListDeploymentsRequest(task=named)
+        changes = collect(client.models.ListDeployments, deployed, limit + 1)
     columns: Columns = {
         "time (UTC)": "time",
         "version": "version",

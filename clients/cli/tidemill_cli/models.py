@@ -9,7 +9,7 @@ from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.job_run import follow, print_end, require_success, start
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.messages import time_text
 from tidemill_cli.model_history import HISTORY_EXAMPLE, history
 from tidemill_cli.model_import import EXAMPLE, import_model
@@ -26,7 +26,7 @@ from tidemill_cli.options import (
     group,
 )
 from tidemill_cli.output import percent, say
-from tidemill_cli.tasks import collect_of, task_and_version, the_task
+from tidemill_cli.tasks import task_and_version, the_task
 
 app = group("tidemill models list --task support")
 app.command("import", epilog=EXAMPLE)(import_model)
@@ -43,7 +43,7 @@ def list_versions(
     """List model versions."""
     with connected(address) as client:
         request = pb.ListModelVersionsRequest(task=task)
-        found = collect_of(client, client.models.ListModelVersions, request, limit)
+        found = collect(client.models.ListModelVersions, request, limit)
     columns: Columns = {
         "task": "task",
         "version": "model_version",
@@ -161,7 +161,7 @@ def traffic(
             deployment = client.models.SetTraffic(request, timeout=CALL_SECONDS).deployment
         else:
             latest = pb.ListDeploymentsRequest(task=named)
-            found = collect_of(client, client.models.ListDeployments, latest, 1)
+            found = collect(client.models.ListDeployments, latest, 1)
             if not found:
                 raise CommandFailed(f"task {named!r} has no champion yet")
             deployment = found[0]
@@ -178,7 +178,7 @@ def deployments(
     """List the changes of traffic."""
     with connected(address) as client:
         request = pb.ListDeploymentsRequest(task=task)
-        found = collect_of(client, client.models.ListDeployments, request, limit)
+        found = collect(client.models.ListDeployments, request, limit)
     columns: Columns = {
         "id": "deployment_id",
         "from (UTC)": "create_time",

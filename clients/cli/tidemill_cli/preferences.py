@@ -11,13 +11,13 @@ from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.dataset_files import require_writable
 from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.local import require_extras
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import percent, shortened
 from tidemill_cli.preference_export import Format, rows_by_split, write_export
 from tidemill_cli.preference_statistics import Statistics, statistics_of
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 from tidemill_client import TidemillClient
 from tidemill_core.counted import counted
 from tidemill_core.domain import preference as domain
@@ -167,7 +167,7 @@ def export(
 
 def _judgements(client: TidemillClient, task: str, limit: int) -> list[pb.Preference]:
     request = pb.ListPreferencesRequest(task=task)
-    return collect_of(client, client.feedback.ListPreferences, request, limit)
+    return collect(client.feedback.ListPreferences, request, limit)
 
 
 def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:

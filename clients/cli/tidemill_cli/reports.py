@@ -12,7 +12,7 @@ from tidemill.v1.prediction_service_pb2 import GetPredictionRequest
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.html_file import Html, show_found
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_fields, shortened
@@ -20,7 +20,7 @@ from tidemill_cli.report_page import page_of_report, page_of_task
 from tidemill_cli.report_sections import example_ids, sections
 from tidemill_cli.section import Section, print_section
 from tidemill_cli.task_overview import overview_json, overview_of, overview_sections
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import the_task
 from tidemill_client import (
     InvalidRequest,
     NotFound,
@@ -47,7 +47,7 @@ def list_reports(
     """List reports."""
     with connected(address) as client:
         request = pb.ListReportsRequest(task=task, kind=kind or "")
-        found = collect_of(client, client.monitoring.ListReports, request, limit)
+        found = collect(client.monitoring.ListReports, request, limit)
     columns: Columns = {
         "report id": "report_id",
         "written (UTC)": "create_time",

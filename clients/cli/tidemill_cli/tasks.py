@@ -1,19 +1,18 @@
 """The task that a command is for.
 
-A task that does not exist is an error, never an empty list. The only task need not be named. Where
-it comes before other arguments, its form distinguishes them: a number is a version, and the first
-of several arguments is the task if it looks like the name of one.
+The only task need not be named. Where it comes before other arguments, its form distinguishes them:
+a number is a version, and the first of several arguments is the task if it looks like the name of
+one.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
-from tidemill.v1.model_service_pb2 import GetModelVersionRequest, ListDeploymentsRequest
-from tidemill_cli.failure import TaskNotNamed, UnknownTask, WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, collect
-from tidemill_client import PermissionDenied, TidemillClient, TidemillError, translated_errors
+from tidemill.v1.model_service_pb2 import ListDeploymentsRequest
+from tidemill_cli.failure import TaskNotNamed, WrongUsage
+from tidemill_cli.listing import collect
+from tidemill_client import PermissionDenied, TidemillClient, translated_errors
 from tidemill_core.settings import TASK_NAME, load_settings
 
 _RECENT = 1000
@@ -80,29 +79,3 @@ def tasks_of(client: TidemillClient, address: str) -> list[str]:
     deployed = collect(client.models.ListDeployments, ListDeploymentsRequest(), _RECENT)
     runs = collect(client.jobs.ListJobRuns, ListJobRunsRequest(), _RECENT)
     return sorted({one.task for one in (*deployed, *runs)})
-
-
-def collect_of(
-    client: TidemillClient,
-    method: Callable[..., Any],
-    request: Any,
-    limit: int,
-    keep: Callable[[Any], bool] | None = None,
-) -> list[Any]:
-    """Return rows as `collect` does, and check that the task of an empty list exists.
-
-    Rows of a removed task are still listed.
-
-    Raises:
-        TidemillError: UNKNOWN_TASK; it names the existing tasks.
-    """
-    rows = collect(method, request, limit, keep)
-    if request.task and not rows:
-        try:
-            with translated_errors():
-                wanted = GetModelVersionRequest(task=request.task)
-                client.models.GetModelVersion(wanted, timeout=CALL_SECONDS)
-        except TidemillError as error:
-            if error.reason == UnknownTask.reason:
-                raise
-    return rows

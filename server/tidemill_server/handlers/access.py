@@ -11,6 +11,7 @@ from tidemill_core.storage.api_keys import ApiKeyStore, NewApiKey
 from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -62,4 +63,4 @@ class AccessHandler:
     @in_thread
     def list_audit(self, task: str, caller: str, page: Page) -> tuple[list[AuditRecord], str]:
         """Return a page of audit records, newest first, and the next page's token."""
-        return self.audit.page(task, caller, page)
+        return of_task(self.router, task, self.audit.page(task, caller, page))

@@ -17,7 +17,9 @@ from tidemill_core.text import IS_BLANK, is_blank
 from tidemill_core.text_rules import BLANK_RULE
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.router import Router
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,12 @@ class DatasetHandler:
 
     store: DatasetStore
     fetched: FetchedDatasets
+    router: Router
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
         """Return a page of a task's dataset versions, newest first, and the next page's token."""
-        return self.store.page(task, page)
+        return of_task(self.router, task, self.store.page(task, page))
 
     @in_thread
     def get(self, dataset_version: str) -> DatasetVersion:

@@ -17,6 +17,7 @@ from tidemill_server.handlers.fields import (
     check_text,
     check_words,
 )
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -138,7 +139,7 @@ class FeedbackHandler:
         self, task: str, prediction_id: str, page: Page
     ) -> tuple[list[Feedback], str]:
         """Return a page of feedback, newest first, and the next page's token."""
-        return self.feedback.page(task, prediction_id, page)
+        return of_task(self.router, task, self.feedback.page(task, prediction_id, page))
 
     def _checked(self, new: NewFeedback) -> Feedback:
         """Return checked feedback without a database query. Raises as `submit`."""

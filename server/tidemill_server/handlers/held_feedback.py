@@ -8,6 +8,7 @@ from tidemill_core.errors import InvalidArgument, NotFound
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback_holds import FeedbackHoldStore, HoldFilter
 from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
@@ -28,7 +29,7 @@ class HeldFeedbackHandler:
         self, which: HoldFilter, state: HoldState | None, page: Page
     ) -> tuple[list[FeedbackHold], str]:
         """Return a page of held verdicts, newest first, and the next page's token."""
-        return self.holds.page(which, state, page)
+        return of_task(self.router, which.task, self.holds.page(which, state, page))
 
     @in_thread
     def resolve(self, which: HoldFilter, state: HoldState | None, actor: str, comment: str) -> int:

@@ -12,6 +12,7 @@ from tidemill_core.storage.database import Page, page_token
 from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.job_parameters import ParameterRules
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -63,7 +64,7 @@ class JobHandler:
     @in_thread
     def list_runs(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
         """Return a page of runs, newest first, and the next page's token."""
-        return self.store.page(job, task, page)
+        return of_task(self.router, task, self.store.page(job, task, page))
 
     async def watch_run(self, run_id: str) -> AsyncIterator[JobRun]:
         """Yield the run immediately and after each change, until it ends."""

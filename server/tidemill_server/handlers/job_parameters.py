@@ -89,7 +89,7 @@ class ParameterRules:
         if not 1 <= version <= (newest[0].version if newest else 0):
             known = ", ".join(str(each.version) for each in newest) or "none"
             rule = f"{task} has no version {version}; its newest are: {known}"
-            raise InvalidArgument("UNKNOWN_VERSION", field, rule)
+            raise InvalidArgument("UNKNOWN_MODEL_VERSION", field, rule)
 
     def _check_against(self, asked: EvaluateParameters, task: str) -> None:
         self._check_version("evaluate.against", task, asked.against)

@@ -23,6 +23,7 @@ from tidemill_core.storage.label_leases import LeaseRequest
 from tidemill_core.text_repair import repair
 from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -120,7 +121,9 @@ class LabelingHandler:
         page: Page,
     ) -> tuple[list[LabelItem], str]:
         """Return a page of items with their judgments, newest first, and the next page's token."""
-        found, token = self.store.page(task, states, reason, page.at_most(MAX_ITEMS), self.clock())
+        shown = page.at_most(MAX_ITEMS)
+        rows = self.store.page(task, states, reason, shown, self.clock())
+        found, token = of_task(self.router, task, rows)
         return list(map(self._named, found)), token
 
     def _named(self, item: LabelItem) -> LabelItem:

@@ -17,6 +17,7 @@ from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.tracked_runs import TrackedRunStore
 from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
@@ -69,7 +70,7 @@ class ModelHandler:
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """Return a page of a task's versions, newest first, and the next page's token."""
-        return self.store.page(task, page)
+        return of_task(self.router, task, self.store.page(task, page))
 
     @in_thread
     def get(
@@ -169,7 +170,7 @@ class ModelHandler:
     @in_thread
     def list_deployments(self, task: str, page: Page) -> tuple[list[Deployment], str]:
         """Return a page of traffic changes, newest first, and the next page's token."""
-        return self.store.deployments_page(task, page)
+        return of_task(self.router, task, self.store.deployments_page(task, page))
 
     def _checked(self, change: NewChange) -> Change:
         self.router.task_settings(change.task)

@@ -18,6 +18,7 @@ from tidemill_server.handlers.fields import (
     check_visible,
     check_words,
 )
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
@@ -38,7 +39,7 @@ class MonitoringHandler:
     @in_thread
     def list_reports(self, task: str, kind: str, page: Page) -> tuple[list[Report], str]:
         """Return a page of reports, newest first, and the next page's token."""
-        return self.reports.page(task, kind, page)
+        return of_task(self.router, task, self.reports.page(task, kind, page))
 
     @in_thread
     def get_report(self, report_id: str) -> Report:
@@ -50,7 +51,8 @@ class MonitoringHandler:
         self, task: str, unacknowledged_only: bool, unresolved_only: bool, page: Page
     ) -> tuple[list[Alert], str]:
         """Return a page of alerts, newest first, and the next page's token."""
-        return self.alerts.page(task, unacknowledged_only, unresolved_only, page)
+        found = self.alerts.page(task, unacknowledged_only, unresolved_only, page)
+        return of_task(self.router, task, found)
 
     @in_thread
     def acknowledge_alert(self, alert_id: str, actor: str) -> Alert:

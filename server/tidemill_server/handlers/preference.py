@@ -16,6 +16,7 @@ from tidemill_server.handlers.fields import (
     check_visible,
     check_words,
 )
+from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -66,7 +67,7 @@ class PreferenceHandler:
     @in_thread
     def list_judgements(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """Return a page of preferences, newest first, and the next page's token."""
-        return self.store.page(task, page.at_most(MAX_A_PAGE))
+        return of_task(self.router, task, self.store.page(task, page.at_most(MAX_A_PAGE)))
 
     @in_thread
     def submit_pair(self, task: str, prompt: str, first: str, second: str) -> PreferencePair:

@@ -100,12 +100,12 @@ def test_parameters_reach_the_run(front: Front, workspace: Workspace) -> None:
         ({"job": "import_model"}, "JOB_NEEDS_FILES", "job"),
         (
             {"job": "reproduce_model", "reproduce_model": {"model_version": -1}},
-            "UNKNOWN_VERSION",
+            "UNKNOWN_MODEL_VERSION",
             "reproduce_model.model_version",
         ),
         (
             {"job": "reproduce_model", "reproduce_model": {"model_version": 99}},
-            "UNKNOWN_VERSION",
+            "UNKNOWN_MODEL_VERSION",
             "reproduce_model.model_version",
         ),
     ],

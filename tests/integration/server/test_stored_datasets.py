@@ -13,12 +13,14 @@ from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import EXAMPLES_FILE, MANIFEST_FILE, QUARANTINE_FILE
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import FailedPrecondition
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.object_storage import ObjectStorage, hashed_name
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
+from tidemill_server.inference.router import Router
 
 pytestmark = pytest.mark.anyio
 TEXT = "My card has not arrived"
@@ -52,7 +54,8 @@ def copies_on(root: Path, place: str, scheme: str = "s3") -> DatasetCopies:
 
 def server(storage: Storage, copies: DatasetCopies) -> DatasetHandler:
     """Return the datasets of a server."""
-    return DatasetHandler(storage.datasets, FetchedDatasets(copies))
+    router = Router(storage.models, ModelRepository(copies.root), {})
+    return DatasetHandler(storage.datasets, FetchedDatasets(copies), router)
 
 
 async def test_another_machines_rows_are_fetched(

@@ -18,6 +18,7 @@ from tidemill_server.handlers.job_parameters import ParameterRules
 from tidemill_server.inference.router import Router
 
 VERSION = "evaluate.model_version"
+AGAINST, MISSING = "evaluate.against", "UNKNOWN_MODEL_VERSION"
 
 
 async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Router) -> None:
@@ -48,7 +49,7 @@ async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Rout
         (
             SCORE,
             ScoreParameters("i", "o.csv", model_version=-1),
-            "UNKNOWN_VERSION",
+            MISSING,
             "score.model_version",
         ),
         (
@@ -76,10 +77,10 @@ async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Rout
         (SCORE, ScoreParameters("in.csv", "env:DB#select 1"), "TABLE_NOT_NAMED", "score.output"),
         (SCORE, ScoreParameters("sqlite:///rows.db", "o.csv"), "TABLE_NOT_NAMED", "score.input"),
         (EVALUATE, EvaluateParameters("zip://a::file://b"), "CHAINED_URL", "evaluate.input"),
-        (EVALUATE, EvaluateParameters("i", against=-1), "UNKNOWN_VERSION", "evaluate.against"),
-        (EVALUATE, EvaluateParameters("i", against=9), "UNKNOWN_VERSION", "evaluate.against"),
-        (EVALUATE, EvaluateParameters("i", model_version=9), "UNKNOWN_VERSION", VERSION),
-        (EVALUATE, EvaluateParameters("i", against=1), "SAME_VERSION", "evaluate.against"),
+        (EVALUATE, EvaluateParameters("i", against=-1), MISSING, AGAINST),
+        (EVALUATE, EvaluateParameters("i", against=9), MISSING, AGAINST),
+        (EVALUATE, EvaluateParameters("i", model_version=9), MISSING, VERSION),
+        (EVALUATE, EvaluateParameters("i", against=1), "SAME_VERSION", AGAINST),
         (RETRAIN, RetrainParameters("nope"), "UNKNOWN_NETWORK", "retrain.network"),
     ],
 )
