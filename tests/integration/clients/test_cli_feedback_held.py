@@ -60,9 +60,9 @@ def test_held_verdicts_are_seen_released_and_dropped(
     states = {each["source"]: each["state"] for each in _json(front, capsys, "held", "--all")}
     assert states == {"ann": "RELEASED", "ben": "DROPPED", "cal": "DROPPED"}
     assert len(workspace.storage.feedback.latest_verdicts("support")) == 1
-    done = workspace.storage.audit.page("", "", Page())[0]
-    assert {each.method for each in done} == {"/tidemill.v1.FeedbackService/ResolveHeldFeedback"}
-    assert len(done) == 4
+    done = workspace.storage.audit.page("support", "", Page())[0]
+    methods = [each.method for each in done]
+    assert methods.count("/tidemill.v1.FeedbackService/ResolveHeldFeedback") == 4
 
 
 def test_nothing_is_decided_by_mistake(
