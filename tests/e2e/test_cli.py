@@ -43,7 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     whole = Stack(write_workspace(folder, {TASK: source}, extra))
     whole.start()
     try:
-        whole.wait_ready(120)
+        whole.wait_ready()
         yield whole
     finally:
         whole.stop()
@@ -196,7 +196,7 @@ def test_a_backup_answers_elsewhere(stack: Stack, tidemill: Tidemill, tmp_path: 
     assert "restored" in other.run("restore", str(backup)).stderr
     other.start()
     try:
-        other.wait_ready(120)
+        other.wait_ready()
         with other.client() as client:
             after = client.predict(TASK, TEXT)
             assert (after.label, after.confidence) == (before.label, before.confidence)

@@ -26,7 +26,7 @@ from tidemill_core.domain.job import Job
 from tidemill_core.supervisor import ProcessState, read_processes
 
 LINES_OF_A_STREAM = 20
-MAY_BE_LOST_SECONDS = 1.5
+MAY_BE_LOST_SECONDS = 4.0
 """What a killed process holds in memory, and the batch that a slow database had not stored."""
 
 
@@ -167,7 +167,7 @@ def kill(workers: Workers, *names: str) -> float:
         both = len(new) == len(old) and states == {ProcessState.RUNNING}
         return both and not {new[name] for name in names} & set(old.values())
 
-    wait_until(replaced, f"{', '.join(names)} are there again", 60)
+    wait_until(replaced, f"{', '.join(names)} are there again")
     return moment
 
 
@@ -177,7 +177,6 @@ def until_answered(callers: list[Caller]) -> None:
     wait_until(
         lambda: all(c.rounds > n + 5 for c, n in zip(callers, before, strict=True)),
         "every caller is answered",
-        60,
     )
 
 

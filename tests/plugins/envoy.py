@@ -62,7 +62,7 @@ def running_envoy(
     process = subprocess.Popen([_ENVOY, "-c", path, *_OPTIONS])
     envoy = Envoy(f"127.0.0.1:{grpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{admin}")
     try:
-        wait_until(lambda: _is_up(envoy, len(grpc_ports)), "Envoy finds the fronts", 30)
+        wait_until(lambda: _is_up(envoy, len(grpc_ports)), "Envoy finds the fronts")
         yield envoy
     finally:
         process.terminate()

@@ -119,7 +119,7 @@ class Stack:
                 start_new_session=True,
             )
 
-    def wait_ready(self, seconds: float) -> float:
+    def wait_ready(self, seconds: float = 180.0) -> float:
         """Wait until the stack is ready; return the seconds that this took."""
         start = time.monotonic()
         while not re.search(r"^ready\b", self.said(), re.MULTILINE):
@@ -177,7 +177,7 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(stack: Stack, seconds: float = 120.0) -> Iterator[Stack]:
+def running(stack: Stack, seconds: float = 180.0) -> Iterator[Stack]:
     """Start a stack, wait until it is ready, and stop it after the block."""
     stack.start()
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 _PAUSE_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> float:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> float:
     """Wait until a condition holds; return the seconds that this took.
 
     Raises:
@@ -20,7 +20,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 15.0
     return time.monotonic() - start
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> float:
+async def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> float:
     """Wait as `wait_until` does, while the event loop runs."""
     start = time.monotonic()
     while not condition():

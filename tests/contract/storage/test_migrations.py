@@ -206,7 +206,7 @@ def test_processes_that_start_together(tmp_path: Path, postgres: Postgres) -> No
         answers = [_line(process) for process in processes]
         if answers != ["opened\n"] * 3:
             break
-    errors = [process.communicate(timeout=30)[1] for process in processes]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
     assert answers == ["opened\n"] * 3, errors
 
 

@@ -102,7 +102,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:  # noqa: N802 -- gRPC names it
         """Answer one text."""
         self.let_in(context)
-        self.answering.wait(5)
+        self.answering.wait(60)
         return pb.PredictResponse(prediction=_prediction(request.text))
 
     def BatchPredict(  # noqa: N802 -- gRPC's name

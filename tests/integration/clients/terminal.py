@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 class Terminal:

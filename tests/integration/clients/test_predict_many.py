@@ -5,6 +5,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -141,7 +142,7 @@ def test_a_silent_server_is_given_up_after_the_timeout(
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
         client.many(server.address, texts(5), timeout=0.5)
-    assert 0.45 < time.monotonic() - start < 5
+    assert 0.45 < time.monotonic() - start < 30
 
 
 def test_a_stream_that_is_refused_is_raised_at_once(client: Client, server: ScriptedServer) -> None:
@@ -183,17 +184,16 @@ def test_results_come_while_a_slow_source_is_waited_for(
     """A live source gets its results as it goes, long before the window is full."""
     if isinstance(client, Asyncio):
         pytest.skip("a plain iterable holds the event loop up; see the next test")
-    given: list[float] = []
-    moments: list[float] = []
+    answered = threading.Event()
 
     def slow() -> Iterator[str]:
-        for number in range(4):
-            moments.append(time.monotonic())
+        for number in itertools.count():
             yield f"text {number}"
-            time.sleep(0.15)  # so slow is the source
+            if answered.wait(0.05):  # so slow is the source
+                return
 
-    client.many(server.address, slow(), on_result=lambda _: given.append(time.monotonic()))
-    assert given[0] < moments[-1]
+    results = client.many(server.address, slow(), on_result=lambda _: answered.set())
+    assert len(results) < 256
 
 
 async def test_an_asynchronous_source_is_waited_for_beside_the_answers(
@@ -211,11 +211,11 @@ async def test_an_asynchronous_source_is_waited_for_beside_the_answers(
 
     found = []
     async with AsyncTidemillClient(server.address) as connection:
-        async for result in connection.predict_many(source(), task="t", timeout=0.5):
+        async for result in connection.predict_many(source(), task="t", timeout=1.5):
             assert isinstance(result, Prediction)
             found.append(result.label)
             if len(found) == 1:  # longer than the timeout, which counts waiting for answers
-                asyncio.get_running_loop().call_later(0.7, answered.set)
+                asyncio.get_running_loop().call_later(2.0, answered.set)
     assert found == ["first", "second"]
 
 
@@ -226,7 +226,7 @@ async def test_a_stream_that_ends_while_nothing_is_asked_is_opened_again(
     if isinstance(client, Threads):
         pytest.skip("asyncio only")
     found = []
-    async with AsyncTidemillClient(server.address) as connection, asyncio.timeout(10):
+    async with AsyncTidemillClient(server.address) as connection, asyncio.timeout(60):
         async for result in connection.predict_many(texts(3), task="t", window=1):
             assert isinstance(result, Prediction)
             found.append(result.label)
@@ -269,7 +269,7 @@ def test_an_interrupt_ends_it_at_once(client: Client, server: ScriptedServer) ->
             assert program.stdout is not None
             assert program.stdout.readline() == "asked\n"
             program.send_signal(signal.SIGINT)
-            _, said = program.communicate(timeout=10)
+            _, said = program.communicate(timeout=60)
         finally:
             program.kill()
     assert "KeyboardInterrupt" in said

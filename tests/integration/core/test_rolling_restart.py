@@ -73,7 +73,7 @@ def until(supervisor: Supervisor, condition: Callable[[], object], what: str) ->
         supervisor.poll()
         return condition()
 
-    wait_until(polled, what, 20)
+    wait_until(polled, what)
 
 
 def states(state_dir: Path) -> set[ProcessState]:

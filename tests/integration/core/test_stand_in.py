@@ -78,7 +78,7 @@ def until(supervisor: Supervisor, condition: Callable[[], object], what: str) ->
         assert supervisor.poll() == []
         return condition()
 
-    wait_until(polled, what, 30)
+    wait_until(polled, what)
 
 
 def test_a_process_that_has_grown_is_replaced_while_its_stand_in_answers(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_log_of_a_process_that_runs_is_bounded(tmp_path: Path) -> None:
             assert supervisor.poll() == []
             return old.exists() and log.stat().st_size > 2**20
 
-        wait_until(goes_on, "the log is set aside and written on", 30)
+        wait_until(goes_on, "the log is set aside and written on")
     finally:
         supervisor.hurry()
         supervisor.stop()
@@ -70,7 +70,7 @@ def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
                 deaths.extend(supervisor.poll())
                 return bool(deaths and supervisor.pids())
 
-            wait_until(is_restarted, "the process is started again", 20)
+            wait_until(is_restarted, "the process is started again")
             assert [each.exit_code for each in deaths] == [-signal.SIGKILL]
             clear(state_dir)
             supervisor.poll()

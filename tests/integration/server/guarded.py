@@ -79,7 +79,5 @@ def running_guarded(folder: Path, triton: RunningTriton) -> Iterator[Guarded]:
         "TIDEMILL_AUTH__ISSUER": "https://id.example",
     }
     with Front(workspace, triton.grpc_address, environment=environment) as front:
-        wait_until(
-            lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served", 10
-        )
+        wait_until(lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served")
         yield Guarded(workspace, front, issuer)

@@ -77,10 +77,10 @@ def victim(fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def recovered(fake: FakeTriton, victim: Front) -> Iterator[None]:
     """Assert right answers before and after each test, without a restart."""
     fake.behave(MODEL, 1, healthy)
-    wait_until(lambda: is_right(victim, "lost card"), "the front answers again", 10)
+    wait_until(lambda: is_right(victim, "lost card"), "the front answers again")
     yield
     fake.behave(MODEL, 1, healthy)
-    wait_until(lambda: is_right(victim, "lost card"), "the front answers again", 10)
+    wait_until(lambda: is_right(victim, "lost card"), "the front answers again")
 
 
 def expected(text: str) -> str:
@@ -164,17 +164,17 @@ def test_a_broken_model_costs_few_calls(fake: FakeTriton, victim: Front) -> None
 
 
 def test_a_slow_triton_costs_each_caller_its_own_patience(fake: FakeTriton, victim: Front) -> None:
-    """With calls of 2 s, hurried callers end in time; patient ones and other tasks get answers."""
-    fake.behave(MODEL, 1, slow(2.0))
+    """With calls of 8 s, hurried callers end in time; patient ones and other tasks get answers."""
+    fake.behave(MODEL, 1, slow(8.0))
     begin = time.monotonic()
-    patient = [predict(victim, text, seconds=20) for text in TEXTS[:16]]
+    patient = [predict(victim, text, seconds=60) for text in TEXTS[:16]]
     hurried = [predict(victim, text, seconds=0.5) for text in TEXTS]
-    others = [predict(victim, text, seconds=5, task="other") for text in TEXTS]
+    others = [predict(victim, text, seconds=60, task="other") for text in TEXTS]
     assert [call.result().prediction.label for call in others] == [expected(t) for t in TEXTS]
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 7
     codes = {refusal(call.result).code for call in hurried}
     assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 7
     assert [call.result().prediction.label for call in patient] == [
         expected(text) for text in TEXTS[:16]
     ]
@@ -183,7 +183,7 @@ def test_a_slow_triton_costs_each_caller_its_own_patience(fake: FakeTriton, vict
 def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
     fake: FakeTriton, victim: Front
 ) -> None:
-    """After calls of 2 s, a deadline of 0.5 s is refused immediately, without a call."""
+    """After calls of 2 s, a deadline of 0.9 s is refused immediately, without a call."""
     fake.behave(MODEL, 1, slow(2.0))
     for _ in range(3):
         predict(victim, "lost card").result()
@@ -191,7 +191,7 @@ def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
     patient = predict(victim, "my fee")
     wait_until(lambda: len(fake.calls) == asked + 1, "Triton is asked")
     before = len(fake.calls)
-    refused = refusal(predict(victim, "refund money", seconds=0.5).result)
+    refused = refusal(predict(victim, "refund money", seconds=0.9).result)
     assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
     assert 0.2 <= refused.retry_seconds <= 0.8
     assert len(fake.calls) == before
@@ -218,14 +218,14 @@ def test_a_callers_deadline_and_cancelling_reach_triton(fake: FakeTriton, victim
 
     fake.behave(MODEL, 1, held)
     infer = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel).ModelInfer
-    hurried = [infer.future(infer_request("my fee"), timeout=3) for _ in range(5)]
+    hurried = [infer.future(infer_request("my fee"), timeout=8) for _ in range(5)]
     canceled = [infer.future(infer_request("my fee")) for _ in range(5)]
-    assert all(begun.acquire(timeout=10) for _ in range(10))
+    assert all(begun.acquire(timeout=60) for _ in range(10))
     for call in canceled:
         call.cancel()
-    assert all(ended.acquire(timeout=2) for _ in canceled)
+    assert all(ended.acquire(timeout=7) for _ in canceled)
     assert {refusal(call.result).code for call in hurried} == {"DEADLINE_EXCEEDED"}
-    assert all(ended.acquire(timeout=10) for _ in hurried)
+    assert all(ended.acquire(timeout=60) for _ in hurried)
 
 
 def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Front) -> None:
@@ -250,17 +250,17 @@ def test_the_passthrough_refuses_the_hurried_too(fake: FakeTriton, victim: Front
     """A deadline shorter than Triton's calls is OVERLOADED immediately, and is counted."""
     asked, shed = metric(victim, "triton_seconds_count"), metric(victim, "shed_total")
     stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
-    fake.behave(MODEL, 1, slow(1.0))
-    for _ in range(5):
-        stub.ModelInfer(infer_request("my fee"), timeout=10)
+    fake.behave(MODEL, 1, slow(2.0))
+    for _ in range(3):
+        stub.ModelInfer(infer_request("my fee"), timeout=30)
     before = len(fake.calls)
-    patient = stub.ModelInfer.future(infer_request("my fee"), timeout=10)
+    patient = stub.ModelInfer.future(infer_request("my fee"), timeout=30)
     wait_until(lambda: len(fake.calls) == before + 1, "Triton is asked")
-    refused = refusal(lambda: stub.ModelInfer(infer_request("my fee"), timeout=0.5))
+    refused = refusal(lambda: stub.ModelInfer(infer_request("my fee"), timeout=0.9))
     assert words(refused) == ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
     assert patient.result().outputs
     wait_until(
-        lambda: metric(victim, "triton_seconds_count") == asked + 6,
-        "six calls of Triton are counted",
+        lambda: metric(victim, "triton_seconds_count") == asked + 4,
+        "four calls of Triton are counted",
     )
     wait_until(lambda: metric(victim, "shed_total") == shed + 1, "the refusal is counted")

@@ -31,7 +31,7 @@ async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
     drain.begin()
     for reader in readers:
         with pytest.raises(ShuttingDown):
-            await asyncio.wait_for(reader, 5)
+            await asyncio.wait_for(reader, 30)
     with pytest.raises(ShuttingDown):
         drain.check()
     with pytest.raises(ShuttingDown):

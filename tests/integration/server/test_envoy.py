@@ -60,8 +60,8 @@ def test_calls_streams_and_rest_outlive_a_front(fronts: tuple[Front, Front], env
             headers={"content-type": "application/x-ndjson"},
         )
         assert lines.text.count("prediction_id") == 3, lines.text
-        wait_until(lambda: envoy.healthy("grpc") == 1, "Envoy finds the front dead", 10)
+        wait_until(lambda: envoy.healthy("grpc") == 1, "Envoy finds the front dead")
         one.start()
-        wait_until(lambda: envoy.healthy("grpc") == 2, "Envoy finds it alive again", 20)
+        wait_until(lambda: envoy.healthy("grpc") == 2, "Envoy finds it alive again")
         other.stop()
         client.predict("support", "lost my card")

@@ -52,9 +52,7 @@ def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTrito
     expected = ("FAILED_PRECONDITION", "CHAMPION_UNREADABLE", "")
     with Front(workspace, triton.grpc_address) as front:
         ask = front.predictions.Predict
-        wait_until(
-            lambda: health(front, "tidemill.task.support") == SERVING, "the task is SERVING", 10
-        )
+        wait_until(lambda: health(front, "tidemill.task.support") == SERVING, "the task is SERVING")
         assert health(front, "tidemill.task.swapped") == NOT_SERVING
         good, bad = (PredictRequest(task=task, text="card") for task in ("support", "swapped"))
         assert ask(good, timeout=5).prediction.label

@@ -48,7 +48,7 @@ def test_a_prediction_is_that_of_grpc(client: httpx.Client, front: Front) -> Non
         assert [score["label"] for score in got["scores"]] == [s.label for s in expected.scores]
         assert got["abstained"] is expected.abstained
         stored = pb.GetPredictionRequest(prediction_id=got["prediction_id"])
-        wait_until(lambda s=stored: _is_stored(front, s), "the prediction is stored", 10)
+        wait_until(lambda s=stored: _is_stored(front, s), "the prediction is stored")
         assert front.predictions.GetPrediction(stored, timeout=10).request_id == "over http"
 
 

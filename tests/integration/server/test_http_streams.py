@@ -179,7 +179,7 @@ def test_a_browser_that_leaves_frees_its_work(front: Front, workspace: Workspace
         browser.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert browser.recv(64).startswith(b"HTTP/1.1 200 ")
         assert in_flight(front, method) == [1]
-    wait_until(lambda: in_flight(front, method) == [0], "it is over", 15)
+    wait_until(lambda: in_flight(front, method) == [0], "it is over")
     with http(front) as client:
         client.post(f"{path.removesuffix(':watch')}:cancel", json={})
     assert "unexpected_error" not in front.log()
@@ -208,7 +208,7 @@ def test_a_caller_that_leaves_its_stream_frees_its_work(front: Front) -> None:
     with open_stream(front) as caller:
         assert asked(caller, 1) == "n1"
         assert in_flight(front, method) == [1]
-    wait_until(lambda: in_flight(front, method) == [0], "it is over", 15)
+    wait_until(lambda: in_flight(front, method) == [0], "it is over")
     assert "unexpected_error" not in front.log()
 
 

@@ -108,7 +108,7 @@ def test_a_stream_answers_in_order(client: Any) -> None:
     for number in range(200):
         text = TEXTS[number % 3]
         client.async_stream_infer(MODEL, [tensor(triton_client, [text])], request_id=f"n{number}")
-    received = [answers.get(timeout=10) for _ in range(200)]
+    received = [answers.get(timeout=60) for _ in range(200)]
     client.stop_stream()
     assert answers.empty()
     assert [error for _, error in received] == [None] * 200

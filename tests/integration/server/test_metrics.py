@@ -33,7 +33,7 @@ def settled(front: Front) -> list[Sample]:
         before, now = (total(scraped, "log_rows_total") for scraped in found)
         return now == before and not total(found[1], "log_held_rows")
 
-    wait_until(is_settled, "all predictions are stored", 20)
+    wait_until(is_settled, "all predictions are stored")
     return found[1]
 
 
@@ -173,7 +173,7 @@ def test_a_taken_metrics_port_is_told(
     second = Front(workspace, triton.grpc_address, environment=environment)
     second.launch()
     try:
-        assert second.process.wait(30) == 1
+        assert second.process.wait(60) == 1
     except subprocess.TimeoutExpired:
         second.process.kill()
         raise

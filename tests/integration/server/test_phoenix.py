@@ -51,7 +51,7 @@ def test_a_call_has_its_answer_and_a_text_only_if_a_setting_says_so(
     """Both spans have a kind, and the resource the project."""
     with receiving() as (receiver, url), traced(workspace, triton, url, texts) as front:
         predicted = predict(front)
-        wait_until(lambda: len(receiver.spans) >= 2, "the spans have come", 10)
+        wait_until(lambda: len(receiver.spans) >= 2, "the spans have come")
     call, asked = (attributes(receiver.named(name)[0]) for name in (CALL, "triton/ModelInfer"))
     assert call["openinference.span.kind"] == "CHAIN"
     assert (asked["openinference.span.kind"], asked["tool.name"]) == ("TOOL", "support-onnx")
@@ -74,7 +74,7 @@ def test_a_real_phoenix_shows_the_call(workspace: Workspace, triton: RunningTrit
             wanted = predicted.prediction_id
             return [each for each in spans if wanted in json.dumps(each["attributes"])]
 
-        wait_until(found, "Phoenix shows the span", 60)
+        wait_until(found, "Phoenix shows the span")
     [span] = found()
     assert (span["name"], span["span_kind"]) == (CALL, "CHAIN")
     assert span["attributes"]["input.value"] == TEXT

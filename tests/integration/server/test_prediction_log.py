@@ -14,6 +14,7 @@ from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.storage.engine import BUSY_TIMEOUT_SECONDS
 
 
 @pytest.fixture
@@ -30,14 +31,14 @@ def ask_in_each_way(front: Front, caller: int) -> list[str]:
     name = f"log-{caller}"
     one = pb.PredictRequest(task="support", text=TEXT, request_id=name)
     for _ in range(5):  # all together would be more than a slow machine admits
-        calls = [stub.Predict.future(one, timeout=20) for _ in range(50)]
+        calls = [stub.Predict.future(one, timeout=60) for _ in range(50)]
         ids += [call.result().prediction.prediction_id for call in calls]
     for _ in range(5):
         many = pb.BatchPredictRequest(task="support", texts=[TEXT] * 250, request_id=name)
-        results = stub.BatchPredict(many, timeout=20).results
+        results = stub.BatchPredict(many, timeout=60).results
         ids += [result.prediction.prediction_id for result in results]
     item = pb.StreamPredictRequest(id=name, task="support", text=TEXT)
-    stream = stub.StreamPredict(iter([item] * 1000), timeout=20)
+    stream = stub.StreamPredict(iter([item] * 1000), timeout=60)
     return ids + [answer.prediction.prediction_id for answer in stream]
 
 
@@ -49,7 +50,7 @@ def test_ten_thousand_predictions_are_stored_once_each(front: Front, workspace: 
     def stored() -> list[str]:
         return [row[0] for row in workspace.stored() if row[4].startswith("log-")]
 
-    wait_until(lambda: len(stored()) >= 10_000, "10,000 predictions are stored", 10)
+    wait_until(lambda: len(stored()) >= 10_000, "10,000 predictions are stored")
     assert sorted(stored()) == sorted(answered)
     assert len(set(answered)) == 10_000
 
@@ -62,16 +63,16 @@ def test_a_locked_database_holds_nobody_up(
     Feedback is refused meanwhile, for it counts as given only once it is stored.
     """
     workspace, front = house
-    first = front.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=5)
+    first = front.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=30)
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
         prediction_id=first.prediction.prediction_id, correct=True
     )
     with Callers([front], 8) as callers:
         with workspace.locked():
             start = time.monotonic()
-            given = front.feedback.SubmitFeedback.future(verdict, timeout=9)
+            given = front.feedback.SubmitFeedback.future(verdict, timeout=30)
             refused = words(refusal(given.result))
-            time.sleep(10 - (time.monotonic() - start))  # so long is the database locked
+            time.sleep(max(0.0, 10 - (time.monotonic() - start)))  # so long is the database locked
         asked = len(callers.load.ids)
         wait_until(lambda: len(callers.load.ids) > asked + 100, "the callers are answered")
     assert refused == ("UNAVAILABLE", "STORAGE_UNAVAILABLE", "")
@@ -79,12 +80,12 @@ def test_a_locked_database_holds_nobody_up(
     record_property("predictions", len(load.ids))
     record_property("p99_ms", load.quantile(0.99) * 1000)
     assert load.failures == []
-    assert load.quantile(0.99) < 0.25
+    assert load.quantile(0.99) < 0.5 * BUSY_TIMEOUT_SECONDS
     answered = {*load.ids, first.prediction.prediction_id}
-    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored", 20)
+    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored")
     wait_until(lambda: not list(workspace.spool.iterdir()), "the spool is empty")
     assert workspace.storage.feedback.latest_verdicts("support") == []
-    front.feedback.SubmitFeedback(verdict, timeout=5)
+    front.feedback.SubmitFeedback(verdict, timeout=30)
     assert len(workspace.storage.feedback.latest_verdicts("support")) == 1
 
 
@@ -98,7 +99,7 @@ def test_what_could_not_be_stored_outlives_the_process(
     workspace, front = house
     with workspace.locked():
         request = pb.BatchPredictRequest(task="support", texts=[TEXT] * 100)
-        answers = [front.predictions.BatchPredict(request, timeout=5) for _ in range(3)]
+        answers = [front.predictions.BatchPredict(request, timeout=30) for _ in range(3)]
         answered = {r.prediction.prediction_id for answer in answers for r in answer.results}
         assert front.stop() == 0
         assert workspace.stored_ids() == set()
@@ -106,9 +107,7 @@ def test_what_could_not_be_stored_outlives_the_process(
     (workspace.spool / "0-half.jsonl").write_text('{"prediction_id": "x", "te')
     (workspace.spool / "1-bytes.jsonl").write_bytes(b"\xff\xfe\n")
     with Front(workspace, frail_triton.grpc_address):
-        wait_until(
-            lambda: workspace.stored_ids() == answered, "all that was answered is stored", 10
-        )
+        wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored")
         left = {path.name for path in workspace.spool.iterdir()}
         assert left == {"0-half.damaged", "1-bytes.damaged"}
 
@@ -122,9 +121,9 @@ def test_predictions_go_on_where_nothing_can_be_written(house: tuple[Workspace, 
     with workspace.locked():
         workspace.spool.rename(hidden)
         for _ in range(15):
-            answers.append(front.predictions.BatchPredict(request, timeout=5))
+            answers.append(front.predictions.BatchPredict(request, timeout=30))
             time.sleep(0.1)  # callers come over a while, not at once
         hidden.rename(workspace.spool)
     answered = {r.prediction.prediction_id for answer in answers for r in answer.results}
-    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored", 15)
+    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored")
     assert front.process.poll() is None

@@ -82,10 +82,10 @@ async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, sp
     async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.add([lost])
-        await until(lambda: bool(list(spool.glob("*.jsonl"))), "it is in the spool", 10)
+        await until(lambda: bool(list(spool.glob("*.jsonl"))), "it is in the spool")
         log.add([later])
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: is_stored(storage, lost, later), "both are stored", 10)
+        await until(lambda: is_stored(storage, lost, later), "both are stored")
     assert list(spool.iterdir()) == []
 
 
@@ -96,11 +96,11 @@ async def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path)
     spooled, direct = prediction("p2"), prediction("p3")
     async with running(log):
         log.add([refused])
-        await until(lambda: bool(list(spool.glob("*.damaged"))), "the batch is set aside", 10)
+        await until(lambda: bool(list(spool.glob("*.damaged"))), "the batch is set aside")
         log.add([spooled])
-        await until(lambda: is_stored(storage, spooled), "what was spooled is stored", 10)
+        await until(lambda: is_stored(storage, spooled), "what was spooled is stored")
         log.add([direct])
-        await until(lambda: is_stored(storage, direct), "what comes later is stored", 10)
+        await until(lambda: is_stored(storage, direct), "what comes later is stored")
     assert [path.suffix for path in spool.iterdir()] == [".damaged"]
     assert not is_stored(storage, refused)
 
@@ -112,17 +112,16 @@ async def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -
     files: list[bytes] = []
     async with running(log):
         log.add([direct])
-        await until(lambda: is_stored(storage, direct), "it is in the database", 10)
+        await until(lambda: is_stored(storage, direct), "it is in the database")
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.add([spooled])
         await until(
             lambda: any(path.stat().st_size for path in spool.glob("*.jsonl")),
             "it is in the spool",
-            10,
         )
         files.extend(path.read_bytes() for path in spool.glob("*.jsonl"))
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: is_stored(storage, spooled), "what was spooled is stored", 10)
+        await until(lambda: is_stored(storage, spooled), "what was spooled is stored")
     assert b"p2" in files[0]
     assert b"secret" not in files[0]
     hashed = text_hash(KEY, "a secret")
@@ -140,7 +139,7 @@ async def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Pat
     async with running(log):
         log.add([out])
         log.add([of_another_task])
-        await until(lambda: is_stored(storage, of_another_task), "the other task's is stored", 10)
+        await until(lambda: is_stored(storage, of_another_task), "the other task's is stored")
     assert not is_stored(storage, out)
     assert counted(metrics) == {"sampled_out": 1, "database": 1}
 
@@ -159,15 +158,13 @@ async def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool:
         async with running(log):
             execute(storage, "ALTER TABLE predictions RENAME TO hidden")
             log.add([large])
-            await until(
-                lambda: counted(metrics).get("spooled") == 1, "the large one is spooled", 10
-            )
+            await until(lambda: counted(metrics).get("spooled") == 1, "the large one is spooled")
             for each in rest[:10]:
                 log.add([each])
-            await until(lambda: counted(metrics)["spooled"] == 11, "ten more are spooled", 10)
+            await until(lambda: counted(metrics)["spooled"] == 11, "ten more are spooled")
             for each in rest[10:]:
                 log.add([each])
-            await until(lambda: "lost" in counted(metrics), "some are lost", 10)
+            await until(lambda: "lost" in counted(metrics), "some are lost")
             execute(storage, "ALTER TABLE hidden RENAME TO predictions")
             await until(
                 lambda: is_stored(storage, large, *rest[:10], *rest[40:]),
@@ -194,7 +191,7 @@ async def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None
     async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.add([old])
-        await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100, "lag and spool grow", 10)
+        await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100, "lag and spool grow")
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: gauges() == (0, 0), "nothing waits any more", 10)
+        await until(lambda: gauges() == (0, 0), "nothing waits any more")
     assert is_stored(storage, old)

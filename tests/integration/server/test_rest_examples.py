@@ -139,7 +139,7 @@ def answered(command: str) -> dict[str, Any]:
         # A prediction is stored a moment after it is answered.
         return found[-1] != "404"
 
-    wait_until(is_ok, command, 5)
+    wait_until(is_ok, command)
     assert found[-1] == "200", (command, found)
     answer: dict[str, Any] = json.loads(found[0].removeprefix("data: "))
     return answer

@@ -27,7 +27,7 @@ def test_outcomes_reach_the_database_and_reports_the_metrics(
         request = pb.BatchPredictRequest(task="support", texts=["where is my card?"] * 3)
         front.predictions.BatchPredict(request, timeout=10)
         place = {"task": "support", "source": "overall"}
-        wait_until(lambda: total(samples(front), "accuracy", **place) > 0, "there are gauges", 10)
+        wait_until(lambda: total(samples(front), "accuracy", **place) > 0, "there are gauges")
         assert total(samples(front), "accuracy", **place) == 0.875
         assert total(samples(front), "accuracy_low", **place) == 0.85
     page = f"http://127.0.0.1:{triton_metrics_port(triton)}/metrics"

@@ -114,7 +114,7 @@ def test_the_storage_is_prepared_once_it_answers(workspace: Workspace, place: st
         stored.prepare()
         return storage.exists(".keep")
 
-    wait_until(is_prepared, "the storage is prepared", 30)
+    wait_until(is_prepared, "the storage is prepared")
     assert storage.names() == []
 
 

@@ -51,7 +51,7 @@ async def test_an_item_waits_no_longer_than_its_caller(
 ) -> None:
     """If Triton does not answer, an item ends with its call, not after 10 s."""
     triton.behave("support-onnx", 1, no_answer)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(9):
         [answer] = [each async for each in servicer.StreamPredict(_items(), TimedCall(0.2))]
     error = pb.StreamPredictResponse.FromString(answer).error
     assert read(error).code == "DEADLINE_EXCEEDED"

@@ -77,8 +77,8 @@ def test_a_thousand_requests_may_be_written_before_an_answer_is_read(front: Fron
         yield from map(request, range(1000))
         written.set()
 
-    stream = front.predictions.StreamPredict(requests(), timeout=20)
-    assert written.wait(10)
+    stream = front.predictions.StreamPredict(requests(), timeout=60)
+    assert written.wait(60)
     assert [answer.id for answer in stream] == [f"n{i}" for i in range(1000)]
 
 
@@ -112,7 +112,7 @@ def test_a_request_is_answered_while_the_stream_is_open(front: Front) -> None:
             yield request(number)
             number += 1
 
-    stream = front.predictions.StreamPredict(requests(), timeout=20)
+    stream = front.predictions.StreamPredict(requests(), timeout=60)
     for number in range(3):
         more.release()
         assert next(stream).id == f"n{number}"

@@ -33,7 +33,7 @@ def test_a_trace_goes_through_to_triton(traced: tuple[Front, Receiver]) -> None:
     request = pb.PredictRequest(task="support", text="refund my order")
     front.predictions.Predict(request, timeout=10)
     front.predictions.Predict(request, timeout=10, metadata=METADATA)
-    wait_until(lambda: len(receiver.spans) >= 2, "the spans have come", 10)
+    wait_until(lambda: len(receiver.spans) >= 2, "the spans have come")
     (call,) = receiver.named("PredictionService/Predict")
     (triton,) = receiver.named("triton/ModelInfer")
     assert (call.trace_id.hex(), call.parent_span_id.hex()) == (TRACE, CALLER)

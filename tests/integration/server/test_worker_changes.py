@@ -34,7 +34,7 @@ class Connections:
             self.seen_by_all(self.outcome_is("version 1"))
             return workers.answering() == [True, True]
 
-        wait_until(both_answer, "each worker has a connection", 30)
+        wait_until(both_answer, "each worker has a connection")
 
     @staticmethod
     def outcome_is(wanted: str, key: str = "") -> Callable[[grpc.Channel], bool]:
@@ -52,7 +52,7 @@ class Connections:
 
         return is_wanted
 
-    def seen_by_all(self, check: Callable[[grpc.Channel], bool], seconds: float = 10.0) -> None:
+    def seen_by_all(self, check: Callable[[grpc.Channel], bool]) -> None:
         """Wait until a check has held once on every connection."""
         left = self.channels
 
@@ -61,10 +61,10 @@ class Connections:
             left = [channel for channel in left if not check(channel)]
             return not left
 
-        wait_until(none_is_left, "no process is left", seconds)
+        wait_until(none_is_left, "no connection is left")
 
 
-def test_changes_reach_both_workers_within_a_second(tmp_path: Path, triton: RunningTriton) -> None:
+def test_changes_reach_both_workers(tmp_path: Path, triton: RunningTriton) -> None:
     """Promotions, traffic changes, new keys and revocations take effect in both workers."""
     workspace = Workspace(tmp_path, {"mixed": 3})
     keys = workspace.storage.api_keys
@@ -74,14 +74,14 @@ def test_changes_reach_both_workers_within_a_second(tmp_path: Path, triton: Runn
         models = model_service_pb2_grpc.ModelServiceStub(connections.channels[0])
         promotion = model_pb.PromoteModelVersionRequest(task="mixed", model_version=2)
         models.PromoteModelVersion(promotion, timeout=10)
-        seen_by_all(outcome_is("version 2"), 1)
+        seen_by_all(outcome_is("version 2"))
         shadow = model_pb.SetTrafficRequest(task="mixed", shadows=[3])
         models.SetTraffic(shadow, timeout=10)
         share = model_pb.TrafficShare(model_version=3, percent=99)
         models.SetTraffic(model_pb.SetTrafficRequest(task="mixed", canaries=[share]), timeout=10)
-        seen_by_all(outcome_is("version 3"), 1)
+        seen_by_all(outcome_is("version 3"))
         new = NewApiKey("shop", frozenset({Scope.PREDICT}))
         key, shown = keys.create(new, system_clock())
-        seen_by_all(outcome_is("version 3", shown), 1)
+        seen_by_all(outcome_is("version 3", shown))
         keys.revoke(key.key_id, system_clock())
-        seen_by_all(outcome_is("INVALID_API_KEY", shown), 1)
+        seen_by_all(outcome_is("INVALID_API_KEY", shown))

@@ -53,17 +53,16 @@ class Workers:
         self.wait_until(
             lambda: {one.state for one in read_processes(self.state_dir)} == {ProcessState.RUNNING},
             "both workers answer",
-            40,
         )
 
-    def wait_until(self, condition: Callable[[], object], what: str, seconds: float) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Check on the workers until a condition holds."""
 
         def looked_after() -> object:
             self.supervisor.poll()
             return condition()
 
-        wait_until(looked_after, what, seconds)
+        wait_until(looked_after, what, 120)
 
 
 @contextlib.contextmanager

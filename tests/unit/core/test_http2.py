@@ -103,7 +103,7 @@ async def serving(
     Own.behave, Own.settings = behave, settings or {}
     server = await asyncio.get_running_loop().create_server(Own, "127.0.0.1", 0)
     client = Connection(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         yield client, opened
         await client.close()
         for each in opened:
@@ -238,7 +238,7 @@ async def test_calls_that_cannot_connect_end_in_their_own_time() -> None:
                 waiting.setblocking(False)
                 waiting.connect_ex(address)
             client = Connection(f"127.0.0.1:{address[1]}")
-            async with asyncio.timeout(1.5):
-                failures = await asyncio.gather(*(failure_of(client, 0.3) for _ in range(10)))
+            async with asyncio.timeout(12):
+                failures = await asyncio.gather(*(failure_of(client, 0.3) for _ in range(60)))
             await client.close()
     assert {error.code for error in failures} == {grpc.StatusCode.UNAVAILABLE}

@@ -162,7 +162,7 @@ def test_texts_that_are_given_up_teach_the_limit() -> None:
 
 async def test_the_texts_of_a_caller_are_admitted_in_their_order() -> None:
     """Each text that leaves admits the next one in order of arrival."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission, order = limited_to(16.0), list[int]()
         await admission.wait(16, now() + LONG)
 
@@ -183,7 +183,7 @@ async def test_the_texts_of_a_caller_are_admitted_in_their_order() -> None:
 
 async def test_callers_who_wait_take_turns() -> None:
     """A caller with few texts does not wait behind all texts of another."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission, order = limited_to(16.0), list[str]()
         await admission.wait(16, now() + LONG)
 
@@ -206,7 +206,7 @@ async def test_callers_who_wait_take_turns() -> None:
 @pytest.mark.parametrize("ending", ["cancelled", "late"])
 async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
     """A waiter that is canceled or late leaves its place to the next one immediately."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first = await waiter(admission, 5, seconds=0.01 if ending == "late" else LONG)
@@ -224,7 +224,7 @@ async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
 
 async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
     """Room given at the moment of cancellation goes to the next waiter."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first, second = await waiter(admission, 16), await waiter(admission, 2)
@@ -237,7 +237,7 @@ async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
 
 async def test_too_many_do_not_wait() -> None:
     """Above 16,384 waiting texts, the next ones are OVERLOADED immediately."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         waiting = await waiter(admission, MAX_WAITING_ROWS)
@@ -248,7 +248,7 @@ async def test_too_many_do_not_wait() -> None:
 
 async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
     """Judged by earlier waits, a hurried batch is OVERLOADED, and a patient one waits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         slow = await waiter(admission, 1024)
@@ -256,10 +256,8 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
         admission.leave(16)
         await slow  # half a second behind 1,024 texts, with a weight of a tenth
         patient = await waiter(admission, 4096)
-        begin = now()
-        with pytest.raises(ResourceExhausted):
-            await admission.wait(1024, begin + 0.1)
-        assert now() - begin < 0.1  # before its time is up
+        with pytest.raises(ResourceExhausted):  # not DeadlineExceeded: before its time is up
+            await admission.wait(1024, now() + 0.1)
         assert not patient.done()
         admission.leave(1024)
         await patient

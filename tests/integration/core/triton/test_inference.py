@@ -91,7 +91,6 @@ async def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
     await until(  # Triton counts a moment after its answer
         lambda: triton.statistics("merge-onnx").inference_count == len(ids),
         "Triton counts all rows",
-        5,
     )
     assert triton.statistics("merge-onnx").execution_count <= len(ids) / 2
 
@@ -235,4 +234,4 @@ async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
     assert not await client.model_ready("any", 1)
     await client.close()
     assert nowhere in caught.value.detail
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20

@@ -79,7 +79,7 @@ def test_rows_are_removed_while_nobody_works_on_them(
             with pytest.raises(TimeoutError):
                 removal.result(timeout=1)
             context.storage.datasets.add(replace(versions[0], build_time=datetime.now(UTC)))
-        done = json.loads(removal.result(timeout=10))
+        done = json.loads(removal.result(timeout=60))
     assert [one["dataset_version"] for one in done["versions"]] == [
         version.dataset_version for version in versions[1:]
     ]

@@ -173,9 +173,7 @@ class Watched:
             answer = self.ask()
             versions.append(answer.model_version)
             self._judge(answer.prediction_id, right(answer.model_version))
-        wait_until(
-            lambda: len(self.workspace.stored()) >= stored + len(versions), "all are stored", 20
-        )
+        wait_until(lambda: len(self.workspace.stored()) >= stored + len(versions), "all are stored")
         return versions
 
     def copies_until_enough(self) -> None:

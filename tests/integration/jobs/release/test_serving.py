@@ -128,7 +128,7 @@ def test_a_broken_candidate_survives_no_cold_start(
     assert "loads" in failed(loop.judge(candidate, trained))
     triton.kill()
     triton.start()
-    loop.context.triton.wait_ready(30)
+    loop.context.triton.wait_ready(120)
     for name in configure_all(loop.context.settings):
         loop.context.triton.load(name)
     assert loop.ready() == {1}

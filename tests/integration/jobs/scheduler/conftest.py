@@ -24,7 +24,7 @@ from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import ScheduleSettings, Settings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
-from tidemill_core.storage.schema import leases
+from tidemill_core.storage.schema import job_runs, leases
 from tidemill_core.storage.storage import Storage, open_storage
 
 TASK = "support"
@@ -97,9 +97,9 @@ class Workspace:
         """Return a run in its current state."""
         return self.storage.jobs.get(run.run_id)
 
-    def wait(self, run: JobRun, *states: JobRunState, seconds: float = 20.0) -> JobRun:
+    def wait(self, run: JobRun, *states: JobRunState) -> JobRun:
         """Wait until a run is in one of some states."""
-        wait_until(lambda: self.get(run).state in states, f"{run.job} is one of {states}", seconds)
+        wait_until(lambda: self.get(run).state in states, f"{run.job} is one of {states}")
         return self.get(run)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -115,6 +115,19 @@ class Workspace:
     def start_run(self, run_id: str) -> "subprocess.Popen[bytes]":
         """Start a run's process, as Runner does."""
         return self.start("--run", run_id)
+
+    def until_heard(self, run: JobRun) -> None:
+        """Wait for two heartbeats, so that the run knows what is stored now."""
+        asked = select(job_runs.c.heartbeat_time).where(job_runs.c.run_id == run.run_id)
+
+        def beats() -> datetime:
+            with self.storage.database.read() as connection:
+                moment: datetime = connection.execute(asked).scalar_one()
+            return moment
+
+        for _ in range(2):
+            last = now()
+            wait_until(lambda last=last: beats() > last, "the run's heart beats")
 
     def leader(self) -> str:
         """Return the process that holds the lease, or an empty string."""

@@ -114,7 +114,7 @@ def test_a_due_job_fires(any_workspace: Workspace) -> None:
     storage = any_workspace.storage
     with _started(storage, NIGHTLY, Clock(NIGHT)) as schedule:
         _make_due(schedule)
-        wait_until(lambda: _runs(storage), "a run is queued", 20)
+        wait_until(lambda: _runs(storage), "a run is queued")
     (run,) = _runs(storage)
     assert (run.trigger, run.fire_time) == ("schedule", NIGHT)
 
@@ -149,7 +149,7 @@ def test_nothing_in_the_database_is_unpickled(any_workspace: Workspace, tmp_path
         connection.execute(kept.insert(), values)
     with _started(storage, NIGHTLY, Clock(NIGHT)) as schedule:
         _make_due(schedule)
-        wait_until(lambda: _runs(storage), "a run is queued", 20)
+        wait_until(lambda: _runs(storage), "a run is queued")
     assert not folder.exists()
 
 

@@ -39,7 +39,7 @@ def test_a_revoked_key_ends_its_sessions(site: ConsoleSite) -> None:
 
     site.workspace.storage.api_keys.revoke(shown.split("_")[1], system_clock())
 
-    wait_until(lambda: client.get("/console/").is_redirect, "the session has ended", 10)
+    wait_until(lambda: client.get("/console/").is_redirect, "the session has ended")
 
 
 def test_a_link_of_another_site_ends_no_session(site: ConsoleSite) -> None:

@@ -30,7 +30,7 @@ def test_a_key_labels_a_text_and_undo_takes_it_back(open_page: OpenPage, site: C
     assert _decided(site) == {first: "card"}
     page.goto(f"{site.url}/")
 
-    wait_until(lambda: "transfer" in _decided(site).values(), "the held label is stored", 10)
+    wait_until(lambda: "transfer" in _decided(site).values(), "the held label is stored")
 
 
 def _decided(site: ConsoleSite) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_a_pair_is_judged_with_a_key_and_undo_takes_it_back(
     assert faults(page) == []
     page.goto(f"{site.url}/")
 
-    wait_until(lambda: stored()[0] != before, "the held choice is stored", 10)
+    wait_until(lambda: stored()[0] != before, "the held choice is stored")
     [found], _ = stored()
     assert (found.prompt, found.chosen, found.annotator) == (prompt, answer, "ada")
 
@@ -89,7 +89,6 @@ def test_a_pair_that_nobody_judged_is_put_forward_skipped_and_judged(
     wait_until(
         lambda: "Is it open?" not in [pair.prompt for pair in waiting()],
         "the choice is stored",
-        10,
     )
 
 

@@ -43,7 +43,7 @@ async def calling(front: Front) -> AsyncIterator[Neighbor]:
         while not stopping.is_set():
             start = time.monotonic()
             try:
-                await stub.Predict(_REQUEST, timeout=10)
+                await stub.Predict(_REQUEST, timeout=30)
                 found.codes["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 found.codes[f"{error.code().name}: {error.details()}"] += 1

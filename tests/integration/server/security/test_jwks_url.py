@@ -73,7 +73,7 @@ async def _until_known(keys: SigningKeys, key_id: str) -> int:
     changes: list[None] = []
     watching = asyncio.create_task(keys.watch(lambda: changes.append(None)))
     try:
-        await until(lambda: keys.find(key_id), f"the key {key_id!r} is known", 20)
+        await until(lambda: keys.find(key_id), f"the key {key_id!r} is known")
         return len(changes)
     finally:
         watching.cancel()

@@ -47,13 +47,13 @@ def _reason(ask: Ask, port: int, seconds: float = PATIENT) -> str:
 
 
 def _answering(receiver: socket.socket, said: bytes) -> threading.Thread:
-    """Start a server of one connection, which says something, reads, and closes."""
+    """Start a server of one connection, which says something, closes its side, and reads."""
 
     def answer() -> None:
         caller, _ = receiver.accept()
         with caller, suppress(OSError):
-            caller.settimeout(0.05)
             caller.sendall(said)
+            caller.shutdown(socket.SHUT_WR)
             while caller.recv(4096):  # all of it, so that closing is no reset
                 pass
 

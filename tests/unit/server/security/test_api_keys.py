@@ -122,7 +122,7 @@ async def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path)
     database.mkdir()
     with capture_logs() as logged:
         watching = asyncio.create_task(keys.watch())
-        await until(lambda: logged, "the failed refresh is logged", 20)
+        await until(lambda: logged, "the failed refresh is logged")
         with pytest.raises(ApiKeyNotLookedUp):
             await keys.look_up("0123456789ab")
         assert not watching.done()
@@ -153,10 +153,9 @@ async def test_unknown_ids_do_not_hurry_the_database(storage: Storage) -> None:
     keys = ApiKeys(store, _ignored)
     async with _watching(keys):
         begin, asked = time.monotonic(), 0
-        while (passed := time.monotonic() - begin) < 1.5:
+        while (passed := time.monotonic() - begin) < 1.5 or asked < 100:
             await asyncio.gather(*(keys.look_up(f"{asked + n:012x}") for n in range(50)))
             asked += 50
-    assert asked >= 100
     assert store.reads <= 2 + passed / PAUSE_SECONDS
 
 

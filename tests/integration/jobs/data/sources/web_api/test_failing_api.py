@@ -4,6 +4,7 @@ import gzip
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import count
 
 import pytest
 
@@ -178,10 +179,16 @@ def test_items_that_cannot_be_read_are_reported_once(api: Api, declare: Declare)
 @pytest.mark.parametrize("kind", ["seconds", "date"])
 def test_retry_after_is_obeyed(server: Api, declare: Declare, kind: str) -> None:
     """The client waits as long as the API asks, in seconds or until a date."""
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-    wait = {"retry-after": "1" if kind == "seconds" else date}
-    answers = iter([Answer(b"", status=429, headers=wait)])
-    server.answer = lambda _: next(answers, Answer([item_of(1)]))
+    first = count()
+
+    def answer(_: object) -> Answer:
+        if next(first):
+            return Answer([item_of(1)])
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        wait = {"retry-after": "1" if kind == "seconds" else date}
+        return Answer(b"", status=429, headers=wait)
+
+    server.answer = answer
     begin = time.monotonic()
     landing = Landing()
     landing.read(declare())
