@@ -4,6 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory --no-builtin-rules
+# The stack and its tests start hundreds of Python processes, which share their compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 # An install is needed when SOURCES are newer than the stamp of the installed extras.
