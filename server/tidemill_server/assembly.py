@@ -46,7 +46,7 @@ from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.record import Recorder
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
-from tidemill_server.security.opening import open_access
+from tidemill_server.security.opening import Access, open_access
 from tidemill_server.services.health import HealthServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.pipeline import StreamWindows
@@ -116,18 +116,12 @@ def assemble(
     windows = StreamWindows()
     health = HealthServicer(router, triton, settings.tasks)
     inference = InferenceProtocol(settings.triton_target, admissions, windows, telemetry.metrics)
-    drain, auditor = Drain(), Auditor(storage.audit, clock)
-    recorder = Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log)
-    pipeline = Pipeline(
-        access.gatekeeper, auditor, drain, access.open_streams, recorder, Backlog(delay)
-    )
+    drain = Drain()
+    pipeline = _pipeline(access, Auditor(storage.audit, clock), drain, telemetry, Backlog(delay))
     handlers = _handlers(
         settings, storage, router, signer, predictor, triton, clock, telemetry.tracing
     )
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
-    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, clock)
-    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, clock)
-    load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
         transports=_transports(settings, pipeline, methods, share_port),
         router=router,
@@ -138,10 +132,28 @@ def assemble(
         inference=inference,
         triton=triton,
         watchers=[
-            *(router.watch, health.run, load, outcomes.run, signals),
-            *access.watchers,
+            *(router.watch, health.run, *access.watchers),
+            partial(watch_load, admissions, coalescer, telemetry.metrics),
+            *_watchers_of_metrics(telemetry, storage, clock),
         ],
     )
+
+
+def _pipeline(
+    access: Access, auditor: Auditor, drain: Drain, telemetry: Telemetry, backlog: Backlog
+) -> Pipeline:
+    """Return what holds for every call."""
+    recorder = Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log)
+    return Pipeline(access.gatekeeper, auditor, drain, access.open_streams, recorder, backlog)
+
+
+def _watchers_of_metrics(telemetry: Telemetry, storage: Storage, clock: Clock) -> list[Watcher]:
+    """Return the tasks that keep metrics and the database in step."""
+    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, clock)
+    return [
+        outcomes.run,
+        partial(telemetry.signals.watch, storage.reports, storage.feedback, clock),
+    ]
 
 
 def _transports(
@@ -182,14 +194,7 @@ def _handlers(
         feedback=FeedbackHandler(storage.feedback, signer, router, clock),
         held_feedback=HeldFeedbackHandler(storage.feedback_holds, router, clock),
         preference=PreferenceHandler(storage.preferences, router, clock),
-        labeling=LabelingHandler(
-            storage.label_items,
-            storage.datasets,
-            router,
-            {task: each.labels for task, each in settings.tasks.items()},
-            clock,
-            timedelta(minutes=settings.labeling.lease_minutes),
-        ),
+        labeling=_labeling(settings, storage, router, clock),
         dataset=DatasetHandler(
             storage.datasets, FetchedDatasets(DatasetCopies.of(settings)), router
         ),
@@ -206,3 +211,11 @@ def _handlers(
         ),
         access=AccessHandler(storage.api_keys, storage.audit, router, clock),
     )
+
+
+def _labeling(
+    settings: Settings, storage: Storage, router: Router, clock: Clock
+) -> LabelingHandler:
+    labels = {task: each.labels for task, each in settings.tasks.items()}
+    lease = timedelta(minutes=settings.labeling.lease_minutes)
+    return LabelingHandler(storage.label_items, storage.datasets, router, labels, clock, lease)

@@ -1,7 +1,7 @@
 """The job `build_dataset`: from sources and feedback to one immutable dataset version."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from tidemill_core.clock import Clock
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.example import Example, QuarantinedRow
 from tidemill_core.errors import ConfigurationError, TooFewLabels
 from tidemill_core.settings import SourceSettings, TaskSettings
 from tidemill_core.storage.storage import Storage
@@ -21,7 +22,7 @@ from tidemill_jobs.data.deciding.decide import decide
 from tidemill_jobs.data.deciding.quarantine_share import check_share
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import open_weak_labels
 from tidemill_jobs.data.landing.feedback_rows import ANSWERS, FEEDBACK, LABELS, landed_rows
-from tidemill_jobs.data.landing.intake import Intake
+from tidemill_jobs.data.landing.intake import Intake, Segment
 from tidemill_jobs.data.preference_pairs import build_pairs
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.publishing.assemble import assemble
@@ -149,11 +150,7 @@ def build_dataset(
         progress(0.3, "reading the feedback")
         feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
         answers = pseudo_labels(storage.prediction_samples, task, settings.pseudo_labels, clock())
-        segments += intake.land_snapshot(
-            FEEDBACK, landed_rows([*feedback.examples, *feedback.quarantined])
-        )
-        segments += intake.land_snapshot(LABELS, landed_rows(label_examples(storage, task)))
-        segments += intake.land_snapshot(ANSWERS, landed_rows(answers))
+        segments += _land_feedback(intake, feedback, label_examples(storage, task), answers)
         cache = PreparedCache(folders.prepared, recipe.cleaning)
         weak = open_weak_labels(settings.labeling_functions, recipe.rename, progress)
         with mapping(ray_address) as mapped:
@@ -180,6 +177,25 @@ def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]
             "ways, so their rows would mix. Remove one of them"
         )
     return sources
+
+
+def _land_feedback(
+    intake: Intake,
+    feedback: FeedbackExamples,
+    labeled: Iterable[Example],
+    answers: Iterable[Example],
+) -> list[Segment]:
+    """Land what callers, people and the champion said, and return the segments that have it."""
+    snapshots: Mapping[str, Iterable[Example | QuarantinedRow]] = {
+        FEEDBACK: [*feedback.examples, *feedback.quarantined],
+        LABELS: labeled,
+        ANSWERS: answers,
+    }
+    return [
+        segment
+        for source, examples in snapshots.items()
+        for segment in intake.land_snapshot(source, landed_rows(examples))
+    ]
 
 
 def _check_labels(kept: pl.Series, task: str) -> None:
