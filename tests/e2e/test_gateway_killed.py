@@ -199,7 +199,9 @@ def test_a_killed_gateway_costs_connections_and_nothing_that_was_acknowledged(
     """
     with triton_of(workspace) as triton, running(workspace, triton) as workers:
         url = f"http://127.0.0.1:{workers.http_port}"
-        run_id = httpx.post(f"{url}/v1/tasks/support/jobs/retrain:run", json={}).json()["run_id"]
+        run_id = httpx.post(f"{url}/v1/tasks/support/jobs/retrain:run", json={}, timeout=30).json()[
+            "run_id"
+        ]
         asking, watcher = [Caller(url), Caller(url), StreamingCaller(url)], Watcher(url, run_id)
         with supervised(workers), opened(f"{url}/console/t/support/jobs/{run_id}") as page:
             page.wait_for_selector("#run >> text=queued")

@@ -41,7 +41,7 @@ class Postgres:
         """Stop it as an operator would: connections are cut, but no data is lost."""
         process = psutil.Process(self.server.get_pid())
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
     def start(self) -> None:
         """Start it again after `stop`."""

@@ -78,6 +78,11 @@ class RunningTriton:
         with self.control() as control:
             control.wait_ready(_READY_TIMEOUT_SECONDS)
 
+    def revive(self) -> None:
+        """Start Triton again if it has died, say in an earlier test that failed."""
+        if self.process.poll() is not None:
+            self.start()
+
     def kill(self) -> None:
         """Kill Triton with SIGKILL."""
         self.process.kill()

@@ -16,7 +16,7 @@ PREDICT = "PredictionService/Predict"
 def ask(front: Front, count: int) -> list[Any]:
     """Start calls."""
     request = pb.PredictRequest(task="support", text=TEXT)
-    return [front.predictions.Predict.future(request, timeout=10) for _call in range(count)]
+    return [front.predictions.Predict.future(request, timeout=60) for _call in range(count)]
 
 
 def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: RunningTriton) -> None:
@@ -38,7 +38,7 @@ def test_triton_merges_what_two_fronts_ask(
     with Front(workspace, triton.grpc_address) as other:
         fronts = [front, other]
         for each in fronts:
-            each.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=10)
+            each.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=60)
         before = triton.statistics("support-onnx")
         with halted(triton):
             calls = [call for each in fronts for call in ask(each, 160)]

@@ -38,7 +38,7 @@ def envoy(fronts: tuple[Front, Front], tmp_path: Path) -> Iterator[Envoy]:
 def test_calls_streams_and_rest_outlive_a_front(fronts: tuple[Front, Front], envoy: Envoy) -> None:
     """Both fronts answer; after the death of one, calls of every kind still succeed."""
     one, other = fronts
-    with TidemillClient(envoy.grpc, timeout=20) as client:
+    with TidemillClient(envoy.grpc, timeout=60) as client:
         for _ in range(20):
             found = client.predict("support", "lost my card")
         assert client.submit_feedback(found.prediction_id, label="card")
@@ -51,13 +51,14 @@ def test_calls_streams_and_rest_outlive_a_front(fronts: tuple[Front, Front], env
             client.predict("support", "lost my card")
         assert len(list(client.predict_many(["lost my card"] * 50, task="support"))) == 50
         for _ in range(5):
-            answer = httpx.post(f"{envoy.http}/v1/tasks/support:predict", json=PREDICT)
+            answer = httpx.post(f"{envoy.http}/v1/tasks/support:predict", json=PREDICT, timeout=30)
             assert answer.status_code == 200, answer.text
-            assert httpx.get(f"{envoy.http}/health").status_code == 200
+            assert httpx.get(f"{envoy.http}/health", timeout=30).status_code == 200
         lines = httpx.post(
             f"{envoy.http}/v1/tasks/support:streamPredict",
             content='{"text": "lost my card"}\n' * 3,
             headers={"content-type": "application/x-ndjson"},
+            timeout=30,
         )
         assert lines.text.count("prediction_id") == 3, lines.text
         wait_until(lambda: envoy.healthy("grpc") == 1, "Envoy finds the front dead")

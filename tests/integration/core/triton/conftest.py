@@ -129,7 +129,8 @@ def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def control(triton: RunningTriton) -> Iterator[TritonControl]:
-    """Yield a connection with the key."""
+    """Yield a connection with the key; Triton runs."""
+    triton.revive()
     with triton.control() as connection:
         yield connection
 

@@ -209,6 +209,7 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
             tracking=UNTRACKED,
         )
     storage = open_storage(new_sqlite(folder / "var" / "tidemill.db"))
+    triton.revive()
     with triton.control() as control:
         yield Loop(
             run_of(settings, storage, control, task=task),

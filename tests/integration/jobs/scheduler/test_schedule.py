@@ -195,11 +195,13 @@ def test_the_schedule_outlives_its_database(postgres: Postgres) -> None:
     storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), NIGHT - timedelta(hours=1))
     schedule = Schedule(NIGHTLY, [TASK], storage.jobs, clock)
     postgres.stop()
-    with pytest.raises(StorageUnavailable):
-        schedule.start()
-    assert not schedule.started
-    schedule.queue("check_drift", TASK, Trigger.SCHEDULE)
-    postgres.start()
+    try:
+        with pytest.raises(StorageUnavailable):
+            schedule.start()
+        assert not schedule.started
+        schedule.queue("check_drift", TASK, Trigger.SCHEDULE)
+    finally:
+        postgres.start()
     clock.moment += RETRY_AFTER
     schedule.tick()
     (run,) = _runs(storage)
