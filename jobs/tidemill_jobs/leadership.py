@@ -4,6 +4,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -12,6 +13,8 @@ from tidemill_core.storage.leases import LeaseStore
 
 LEASE = "jobs"
 LEASE_LENGTH = timedelta(seconds=15)
+ASK_SECONDS = 3.0
+"""How often a process that waits asks for a lease, before it ends: its holder may release it."""
 
 log = structlog.get_logger()
 
@@ -19,40 +22,49 @@ log = structlog.get_logger()
 class Leadership:
     """The lease, as one process sees it.
 
+    Args:
+        leases: the leases of the database.
+        monotonic: returns seconds that never go back.
+
     Attributes:
         holder: this process's name, which other processes log while they wait.
     """
 
-    def __init__(self, leases: LeaseStore) -> None:
+    def __init__(self, leases: LeaseStore, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leases = leases
+        self._monotonic = monotonic
         self._until = 0.0
+        self._ask_at = 0.0
         self._waits_for = ""
 
     def take(self) -> bool:
         """Take or renew the lease; return False, and log once whose it is, while another has it."""
-        begin = time.monotonic()
-        if self._leases.acquire(LEASE, self.holder, LEASE_LENGTH):
+        begin = self._monotonic()
+        if begin < self._ask_at:
+            return False
+        lease = self._leases.acquire(LEASE, self.holder, LEASE_LENGTH)
+        if lease.holder == self.holder:
             self._until = begin + LEASE_LENGTH.total_seconds()
             self._waits_for = ""
             return True
         self.stop()
-        held = self._leases.held(LEASE)
-        if held is not None and held.holder != self._waits_for:
-            self._waits_for = held.holder
-            renewed = held.expire_time - LEASE_LENGTH
-            log.info("waiting_to_lead", leader=held.holder, leader_renewed=renewed.isoformat())
+        self._ask_at = begin + min(ASK_SECONDS, lease.remaining.total_seconds())
+        if lease.holder != self._waits_for:
+            self._waits_for = lease.holder
+            renewed = lease.expire_time - LEASE_LENGTH
+            log.info("waiting_to_lead", leader=lease.holder, leader_renewed=renewed.isoformat())
         return False
 
     def holds(self) -> bool:
         """Return whether the lease is still this process's, also after the process was stopped."""
-        return time.monotonic() < self._until
+        return self._monotonic() < self._until
 
     def stop(self) -> None:
         """Stop leading by this process's own clock; the lease ends by itself."""
         self._until = 0.0
 
     def release(self) -> None:
-        """Let another process lead at once."""
+        """Let another process lead when it asks next."""
         self.stop()
         self._leases.release(LEASE, self.holder)

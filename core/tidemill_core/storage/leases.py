@@ -16,10 +16,12 @@ class Lease:
     Attributes:
         holder: the process.
         expire_time: when another process may take it, by the database's clock.
+        remaining: the time until then.
     """
 
     holder: str
     expire_time: datetime
+    remaining: timedelta
 
 
 class LeaseStore:
@@ -28,8 +30,8 @@ class LeaseStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, name: str, holder: str, length: timedelta) -> bool:
-        """Take or renew a lease; return False while another holder's lease has not expired."""
+    def acquire(self, name: str, holder: str, length: timedelta) -> Lease:
+        """Take or renew a lease, and return it as it is now: another's if that has not expired."""
         with self._database.write(alone_on=leases) as connection:
             now = self._database.now(connection)
             free = or_(leases.c.holder == holder, leases.c.expire_time < now)
@@ -37,16 +39,10 @@ class LeaseStore:
             values = {"holder": holder, "expire_time": now + length}
             new = [{"name": name, **values}]
             if connection.execute(change.values(**values)).rowcount:
-                return True
+                return Lease(holder, now + length, length)
             self._database.insert_ignoring_repeats(connection, leases, new)
-            query = leases.select().where(leases.c.name == name)
-            return bool(connection.execute(query).one().holder == holder)
-
-    def held(self, name: str) -> Lease | None:
-        """Return a lease as it was last taken, perhaps expired; None if it is free."""
-        with self._database.read() as connection:
-            row = connection.execute(leases.select().where(leases.c.name == name)).one_or_none()
-        return None if row is None else Lease(row.holder, row.expire_time)
+            row = connection.execute(leases.select().where(leases.c.name == name)).one()
+            return Lease(row.holder, row.expire_time, row.expire_time - now)
 
     def release(self, name: str, holder: str) -> None:
         """Release a lease if it is still the holder's."""

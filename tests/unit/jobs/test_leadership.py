@@ -1,8 +1,10 @@
 """Which of several processes of the jobs leads."""
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.plugins.databases import new_sqlite
 from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.storage import open_storage
-from tidemill_jobs.leadership import Leadership
+from tidemill_jobs.leadership import ASK_SECONDS, LEASE, Leadership
 
 
 @pytest.fixture
@@ -22,9 +24,38 @@ def leases(tmp_path: Path) -> Iterator[LeaseStore]:
         yield storage.leases
 
 
+def _patient() -> Callable[[], float]:
+    """Return a clock that is read only when a process that waits may ask again."""
+    return itertools.count(0.0, ASK_SECONDS).__next__
+
+
+def test_a_process_that_waits_asks_seldom(leases: LeaseStore) -> None:
+    """It asks every three seconds, not at each tick, so it learns that late of a released lease."""
+    now = 0.0
+    leader, waiting = Leadership(leases), Leadership(leases, lambda: now)
+    assert leader.take()
+    assert not waiting.take()
+    leader.release()
+    now = ASK_SECONDS - 0.1
+    assert not waiting.take()
+    now = ASK_SECONDS
+    assert waiting.take()
+
+
+def test_a_process_that_waits_asks_when_the_lease_ends(leases: LeaseStore) -> None:
+    """A lease that ends sooner than in three seconds is asked for when it ends."""
+    now, length = 0.0, ASK_SECONDS - 0.5
+    waiting = Leadership(leases, lambda: now)
+    leases.acquire(LEASE, "gone", timedelta(seconds=length))
+    assert not waiting.take()
+    leases.release(LEASE, "gone")
+    now = length
+    assert waiting.take()
+
+
 def test_a_process_that_waits_says_once_for_whom(leases: LeaseStore) -> None:
     """The log names the process that leads, and when it was last there, once for each leader."""
-    first, second, third = (Leadership(leases) for _ in range(3))
+    first, second, third = (Leadership(leases, _patient()) for _ in range(3))
     with capture_logs() as logs:
         assert first.take()
         assert first.take()
@@ -44,7 +75,7 @@ def test_a_process_that_waits_says_once_for_whom(leases: LeaseStore) -> None:
 
 def test_a_process_leads_as_long_as_its_lease(leases: LeaseStore) -> None:
     """It does not lead before it took the lease, after it stopped, or while another has it."""
-    first, second = Leadership(leases), Leadership(leases)
+    first, second = Leadership(leases), Leadership(leases, _patient())
     assert not first.holds()
     assert first.take()
     assert first.holds()
