@@ -50,7 +50,7 @@ class Overloaded(ResourceExhausted):
 
 
 class Admission:
-    """The admission of texts of one task in this process.
+    """The bound on the texts of one task that are in flight in this process.
 
     Args:
         max_queue_delay: seconds that texts may wait, smoothed.
@@ -65,71 +65,13 @@ class Admission:
         self.rows = 0
         self._max_queue_delay = max_queue_delay
         self._queue_delay = 0.0  # smoothed, because one slow answer means little
-        self._wait_a_row = 0.0  # smoothed; seconds of wait per text that waits already
-        self._waiting = FairQueue[asyncio.Future[None]]()
-        self._by_caller = Counter[str]()  # texts in flight
         self._most_rows = 0  # most texts in flight since the last cut
         self._next_decrease = 0.0
-
-    @property
-    def waiting_rows(self) -> int:
-        """Texts that wait for admission."""
-        return self._waiting.rows
 
     @property
     def is_half_full(self) -> bool:
         """Whether the texts in flight exceed half of the limit."""
         return self.rows > self.limit / 2
-
-    def enter(self, rows: int) -> None:
-        """Admit texts; the caller must call `leave` afterwards.
-
-        Raises:
-            Overloaded: the limit is reached, and the caller has many texts in flight, or twice the
-                limit is reached.
-        """
-        caller_id = current_caller.get().caller_id
-        if self.rows >= self.limit and (
-            self._by_caller[caller_id] + rows > ROWS_A_CALLER or self.rows >= 2 * self.limit
-        ):
-            raise Overloaded(f"{self.rows} texts are in flight; the limit is now {self.limit:.0f}")
-        self._admit(caller_id, rows)
-
-    async def wait(self, rows: int, deadline: float) -> None:
-        """Admit texts once there is room; the caller must call `leave` afterwards.
-
-        Args:
-            rows: the number of texts.
-            deadline: on the event loop's clock.
-
-        Raises:
-            Overloaded: too many texts wait already, or, judged by earlier waits, there will be no
-                room before the deadline.
-            DeadlineExceeded: there was no room before the deadline.
-        """
-        caller_id = current_caller.get().caller_id
-        if not self.waiting_rows and self.rows < self.limit:
-            self._admit(caller_id, rows)
-            return
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        self._refuse_queue(rows, deadline - begin)
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.add(caller_id, turn, rows)
-        queued = self.waiting_rows
-        try:
-            async with asyncio.timeout_at(deadline):
-                await turn
-        except TimeoutError:
-            self._give_up(caller_id, turn, rows)
-            # The wait would have been at least this long.
-            self._learn_wait(max(loop.time() - begin, queued * self._wait_a_row), queued)
-            raise DeadlineExceeded(max(deadline - begin, 0.0)) from None
-        except asyncio.CancelledError:
-            self._give_up(caller_id, turn, rows)
-            raise
-        self._by_caller[caller_id] += rows
-        self._learn_wait(loop.time() - begin, queued)
 
     def observe(self, rows: int, queue_delay: float, round_trip: float, now: float) -> None:
         """Adapt the limit to answered texts, before they leave.
@@ -160,19 +102,7 @@ class Admission:
 
     def leave(self, rows: int) -> None:
         """Release the room of the current caller's admitted texts."""
-        caller_id = current_caller.get().caller_id
-        self._by_caller[caller_id] -= rows
-        if not self._by_caller[caller_id]:
-            del self._by_caller[caller_id]
-        self._release(rows)
-
-    def _admit(self, caller_id: str, rows: int) -> None:
-        self.rows += rows
-        self._by_caller[caller_id] += rows
-
-    def _release(self, rows: int) -> None:
         self.rows -= rows
-        self._admit_waiting()
 
     def _learn_delay(self, seconds: float, rows: int) -> None:
         weight = 1.0 - (1.0 - _SMOOTHING) ** rows
@@ -186,7 +116,89 @@ class Admission:
             self._most_rows = 0
             self._next_decrease = now + max(round_trip, _DECREASE_SECONDS)
 
-    def _admit_waiting(self) -> None:
+
+class UnaryAdmission(Admission):
+    """The admission of unary calls: it refuses them above the limit."""
+
+    def __init__(self, max_queue_delay: float) -> None:
+        super().__init__(max_queue_delay)
+        self._by_caller = Counter[str]()  # texts in flight
+
+    def enter(self, rows: int) -> None:
+        """Admit texts; the caller must call `leave` afterwards.
+
+        Raises:
+            Overloaded: the limit is reached, and the caller has many texts in flight, or twice the
+                limit is reached.
+        """
+        caller_id = current_caller.get().caller_id
+        if self.rows >= self.limit and (
+            self._by_caller[caller_id] + rows > ROWS_A_CALLER or self.rows >= 2 * self.limit
+        ):
+            raise Overloaded(f"{self.rows} texts are in flight; the limit is now {self.limit:.0f}")
+        self.rows += rows
+        self._by_caller[caller_id] += rows
+
+    def leave(self, rows: int) -> None:
+        """Release the room of the current caller's admitted texts."""
+        super().leave(rows)
+        caller_id = current_caller.get().caller_id
+        self._by_caller[caller_id] -= rows
+        if not self._by_caller[caller_id]:
+            del self._by_caller[caller_id]
+
+
+class PatientAdmission(Admission):
+    """The admission of batches and streams: they wait above the limit."""
+
+    def __init__(self, max_queue_delay: float) -> None:
+        super().__init__(max_queue_delay)
+        self._wait_a_row = 0.0  # smoothed; seconds of wait per text that waits already
+        self._waiting = FairQueue[asyncio.Future[None]]()
+
+    @property
+    def waiting_rows(self) -> int:
+        """Texts that wait for admission."""
+        return self._waiting.rows
+
+    async def wait(self, rows: int, deadline: float) -> None:
+        """Admit texts once there is room; the caller must call `leave` afterwards.
+
+        Args:
+            rows: the number of texts.
+            deadline: on the event loop's clock.
+
+        Raises:
+            Overloaded: too many texts wait already, or, judged by earlier waits, there will be no
+                room before the deadline.
+            DeadlineExceeded: there was no room before the deadline.
+        """
+        if not self.waiting_rows and self.rows < self.limit:
+            self.rows += rows
+            return
+        caller_id = current_caller.get().caller_id
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        self._refuse_queue(rows, deadline - begin)
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.add(caller_id, turn, rows)
+        queued = self.waiting_rows
+        try:
+            async with asyncio.timeout_at(deadline):
+                await turn
+        except TimeoutError:
+            self._give_up(caller_id, turn, rows)
+            # The wait would have been at least this long.
+            self._learn_wait(max(loop.time() - begin, queued * self._wait_a_row), queued)
+            raise DeadlineExceeded(max(deadline - begin, 0.0)) from None
+        except asyncio.CancelledError:
+            self._give_up(caller_id, turn, rows)
+            raise
+        self._learn_wait(loop.time() - begin, queued)
+
+    def leave(self, rows: int) -> None:
+        """Release the room of admitted texts, and admit others that wait."""
+        super().leave(rows)
         while self.rows < self.limit and (rows := self._waiting.next_rows()):
             turn = self._waiting.pop()
             if not turn.done():
@@ -211,7 +223,7 @@ class Admission:
     def _give_up(self, caller_id: str, turn: asyncio.Future[None], rows: int) -> None:
         """Remove a canceled wait; if it was admitted at the same moment, release its room."""
         if not self._waiting.discard(caller_id, turn) and not turn.cancelled():
-            self._release(rows)
+            self.leave(rows)
 
 
 @dataclass(frozen=True)
@@ -223,13 +235,13 @@ class TaskAdmission:
         patient: lets batches and streams wait above its limit.
     """
 
-    unary: Admission
-    patient: Admission
+    unary: UnaryAdmission
+    patient: PatientAdmission
 
     @staticmethod
     def of(max_queue_delay: float) -> "TaskAdmission":
         """Return the admission of a task whose texts may wait this many seconds, smoothed."""
-        return TaskAdmission(Admission(max_queue_delay), Admission(max_queue_delay))
+        return TaskAdmission(UnaryAdmission(max_queue_delay), PatientAdmission(max_queue_delay))
 
     @property
     def is_half_full(self) -> bool:

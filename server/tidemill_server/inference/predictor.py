@@ -89,12 +89,14 @@ class Predictor:
         if len(texts) > MAX_ROWS_A_WORK:
             return await self._ask_in_parts(choice, query, texts)
         count = len(texts)
+        admissions = self._admissions[query.task]
+        admission: Admission
         if query.method == UNARY_METHOD:
-            admission = self._admissions[query.task].unary
-            admission.enter(count)
+            admissions.unary.enter(count)
+            admission = admissions.unary
         else:
-            admission = self._admissions[query.task].patient
-            await admission.wait(count, query.deadline)
+            await admissions.patient.wait(count, query.deadline)
+            admission = admissions.patient
         try:
             work = self._coalescer.submit(choice.model, query, texts, choice.propensity)
             try:

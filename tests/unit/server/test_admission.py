@@ -15,7 +15,8 @@ from tidemill_server.inference.admission import (
     MAX_WAITING_ROWS,
     MIN_LIMIT,
     ROWS_A_CALLER,
-    Admission,
+    PatientAdmission,
+    UnaryAdmission,
 )
 from tidemill_server.security.acting import current_caller
 
@@ -23,9 +24,16 @@ DELAY = 0.03
 LONG = 60.0
 
 
-def limited_to(limit: float) -> Admission:
-    """Return an admission whose limit has fallen to a value."""
-    admission = Admission(DELAY)
+def limited_to(limit: float) -> UnaryAdmission:
+    """Return an admission that refuses, and whose limit has fallen to a value."""
+    admission = UnaryAdmission(DELAY)
+    admission.limit = limit
+    return admission
+
+
+def queued_above(limit: float) -> PatientAdmission:
+    """Return an admission that lets texts wait, and whose limit has fallen to a value."""
+    admission = PatientAdmission(DELAY)
     admission.limit = limit
     return admission
 
@@ -43,7 +51,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def waiter(admission: Admission, rows: int = 1, seconds: float = LONG) -> asyncio.Task[None]:
+async def waiter(
+    admission: PatientAdmission, rows: int = 1, seconds: float = LONG
+) -> asyncio.Task[None]:
     """Return a task that already waits for admission."""
     task = asyncio.create_task(admission.wait(rows, now() + seconds))
     await asyncio.sleep(0)
@@ -81,7 +91,7 @@ def test_a_caller_with_few_texts_is_admitted_beside_a_flood() -> None:
 
 def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
     """Answers that queued too long cut the limit once per round trip, however many they are."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for _ in range(100):
         admission.observe(1, queue_delay=1.0, round_trip=0.5, now=10.0)
@@ -94,7 +104,7 @@ def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
 
 def test_the_limit_falls_to_what_is_used() -> None:
     """A cut starts from the most texts in flight, because a higher limit bounds nothing."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(50)
     admission.observe(1, queue_delay=0.0, round_trip=0.5, now=9.0)
     admission.leave(40)
@@ -104,7 +114,7 @@ def test_the_limit_falls_to_what_is_used() -> None:
 
 def test_a_cut_is_given_time_to_show() -> None:
     """However short a round trip, the limit is cut at most once per 0.1 s."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for milliseconds in range(100):
         now = 10.0 + milliseconds / 1000
@@ -128,7 +138,7 @@ def test_the_limit_grows_by_one_a_round_trip_while_it_is_used() -> None:
 
 def test_the_limit_keeps_its_bounds() -> None:
     """The limit stays between 16 and 4,096."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(4096)
     for second in range(100):
         admission.observe(1, queue_delay=1.0, round_trip=0.5, now=float(second))
@@ -141,7 +151,7 @@ def test_the_limit_keeps_its_bounds() -> None:
 
 def test_one_slow_answer_says_little() -> None:
     """The delay is smoothed, so one answer of ten times the bound does not cut the limit."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     admission.observe(1, queue_delay=10 * DELAY, round_trip=0.5, now=10.0)
     assert admission.limit >= FIRST_LIMIT
@@ -149,7 +159,7 @@ def test_one_slow_answer_says_little() -> None:
 
 def test_texts_that_are_given_up_teach_the_limit() -> None:
     """Deadlines that pass in a long queue cut the limit; short ones do not raise it."""
-    admission = Admission(DELAY)
+    admission = UnaryAdmission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for _ in range(20):
         admission.observe_given_up(queue_delay=0.5, round_trip=0.5, now=10.0)
@@ -163,7 +173,7 @@ def test_texts_that_are_given_up_teach_the_limit() -> None:
 async def test_the_texts_of_a_caller_are_admitted_in_their_order() -> None:
     """Each text that leaves admits the next one in order of arrival."""
     async with asyncio.timeout(60):
-        admission, order = limited_to(16.0), list[int]()
+        admission, order = queued_above(16.0), list[int]()
         await admission.wait(16, now() + LONG)
 
         async def wait(number: int) -> None:
@@ -184,7 +194,7 @@ async def test_the_texts_of_a_caller_are_admitted_in_their_order() -> None:
 async def test_callers_who_wait_take_turns() -> None:
     """A caller with few texts does not wait behind all texts of another."""
     async with asyncio.timeout(60):
-        admission, order = limited_to(16.0), list[str]()
+        admission, order = queued_above(16.0), list[str]()
         await admission.wait(16, now() + LONG)
 
         async def wait(caller: str) -> None:
@@ -207,7 +217,7 @@ async def test_callers_who_wait_take_turns() -> None:
 async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
     """A waiter that is canceled or late leaves its place to the next one immediately."""
     async with asyncio.timeout(60):
-        admission = limited_to(16.0)
+        admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
         first = await waiter(admission, 5, seconds=0.01 if ending == "late" else LONG)
         second = await waiter(admission, 3)
@@ -225,7 +235,7 @@ async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
 async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
     """Room given at the moment of cancellation goes to the next waiter."""
     async with asyncio.timeout(60):
-        admission = limited_to(16.0)
+        admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
         first, second = await waiter(admission, 16), await waiter(admission, 2)
         admission.leave(16)  # admits the first, which has not run yet
@@ -238,7 +248,7 @@ async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
 async def test_too_many_do_not_wait() -> None:
     """Above 16,384 waiting texts, the next ones are OVERLOADED immediately."""
     async with asyncio.timeout(60):
-        admission = limited_to(16.0)
+        admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
         waiting = await waiter(admission, MAX_WAITING_ROWS)
         with pytest.raises(ResourceExhausted):
@@ -249,7 +259,7 @@ async def test_too_many_do_not_wait() -> None:
 async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
     """Judged by earlier waits, a hurried batch is OVERLOADED, and a patient one waits."""
     async with asyncio.timeout(60):
-        admission = limited_to(16.0)
+        admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
         slow = await waiter(admission, 1024)
         await asyncio.sleep(0.5)
