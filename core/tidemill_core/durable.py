@@ -14,6 +14,9 @@ STAGED = ".staged-"
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
 """The system's number of an error in the messages of Polars and Arrow, which wrap it."""
 
+_ENDPOINT = re.compile(r'(endpoint URL: "\w+://[^/"]*)[^"]*')
+"""The start of a URL in the messages of AWS's tools, and the object and parameters after it."""
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file and wait until it is on the disk; `sync` the folder for its name."""
@@ -52,8 +55,9 @@ def sync(path: Path) -> None:
 def cause(error: Exception) -> str:
     """Return why a file could not be read or written, in the system's words if it has any."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    found = _ERROR_NUMBER.search(said)
-    return os.strerror(int(found[1] or found[2])) if found else said
+    if found := _ERROR_NUMBER.search(said):
+        return os.strerror(int(found[1] or found[2]))
+    return _ENDPOINT.sub(r"\1", said).removesuffix(".")  # more words follow
 
 
 def move_folder(staged: Path, target: Path) -> bool:

@@ -5,10 +5,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tidemill_core.durable import cause
 from tidemill_core.errors import DataError, TidemillError, Unavailable
 
 _USER = re.compile(r"://[^/\s]*@")
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+_WRONG_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+_WRONG_REQUEST = (errno.EINVAL, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSYS, errno.EREMCHG)
+"""Errors that s3fs makes of S3's codes for wrong names, regions and requests."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -48,17 +52,12 @@ def without_user(text: str) -> str:
     return _USER.sub("://", text)
 
 
-def _said(error: Exception) -> str:
-    """Return an error's message without the full stop at its end, because more words follow."""
-    return str(error).removesuffix(".")
-
-
 @contextmanager
 def converted(url: str) -> Iterator[None]:
     """Convert the errors of file systems, which have their own classes.
 
     Raises:
-        ObjectStorageRefused: the bucket is missing, or the credentials do not allow it.
+        ObjectStorageRefused: the bucket is missing, or the settings or credentials are wrong.
         ObjectStorageUnavailable: it does not answer.
         OSError: the disk of this machine is full.
     """
@@ -66,17 +65,35 @@ def converted(url: str) -> Iterator[None]:
         yield
     except (TidemillError, ObjectGone):
         raise
-    except FileNotFoundError as error:
-        detail = f"{_said(error)}: create the bucket, or fix the URL"
-        raise ObjectStorageRefused(url, detail) from error
-    except PermissionError as error:
-        detail = f"{_said(error)}: the credentials need to read, write, list and delete"
-        raise ObjectStorageRefused(url, detail) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
             raise
-        detail = without_user(_said(error)) or type(error).__name__
-        if type(error).__name__ in _NO_CREDENTIALS:
-            cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+        detail = " ".join(without_user(cause(error)).split())
+        if cure := _cure(error):
             raise ObjectStorageRefused(url, f"{detail}: {cure}") from error
         raise ObjectStorageUnavailable(url, detail) from error
+
+
+def _cure(error: Exception) -> str:
+    """Return what to do about an error that stays until someone does it; empty for others."""
+    name, code = type(error).__name__, _code(error)
+    if isinstance(error, FileNotFoundError):
+        return "create the bucket, or fix the URL"
+    if name in _NO_CREDENTIALS:
+        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+    if code in _WRONG_CREDENTIALS:
+        return "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role"
+    if code == "RequestTimeTooSkewed":
+        return "set the clock of this machine"
+    if isinstance(error, PermissionError):
+        return "check the credentials: they need to read, write, list and delete"
+    if isinstance(error, OSError) and error.errno in _WRONG_REQUEST:
+        return "fix the URL, or AWS_ENDPOINT_URL"
+    is_malformed = isinstance(error, ValueError) or name == "ParamValidationError"
+    return "fix the URL, or AWS_ENDPOINT_URL" if is_malformed else ""
+
+
+def _code(error: Exception) -> str:
+    """Return S3's code of an error, such as `AccessDenied`."""
+    answer = getattr(error.__cause__, "response", None)
+    return str(answer["Error"].get("Code", "")) if isinstance(answer, dict) else ""

@@ -12,7 +12,7 @@ from tidemill_cli.tasks import only_one, task_and_texts
 from tidemill_cli.workspace_storage import audit_record, existing_storage, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.erasure import Erasure
-from tidemill_core.domain.job import Trigger
+from tidemill_core.domain.job import JobRunState, Trigger
 from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import settings_with_tasks
 
@@ -59,6 +59,11 @@ def list_erasures(task: LastTask = "", as_json: AsJson = False) -> None:
     named = task or only_one(list(settings.tasks))
     with existing_storage(settings) as storage:
         found = [] if storage is None else storage.erasures.of_task(named)
+        last = (
+            None
+            if storage is None
+            else storage.jobs.latest("erase_texts", named, list(JobRunState))
+        )
     if not found:
         require_task(settings, named)
     columns: Columns = {
@@ -69,6 +74,10 @@ def list_erasures(task: LastTask = "", as_json: AsJson = False) -> None:
         "rows with it": _counts,
     }
     print_list(found, columns, f"no erased texts of {named} yet", as_json)
+    is_open = any(erasure.erase_time is None for erasure in found)
+    if is_open and last is not None and last.state is JobRunState.FAILED:
+        say(f"not all are erased: run {last.run_id[:8]} failed: {last.error}")
+        say(f"To try again: tidemill jobs run erase_texts --task {named}")
 
 
 def _erased(erasure: Erasure) -> str:

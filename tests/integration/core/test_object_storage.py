@@ -166,10 +166,12 @@ def refusing(place: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     if request.param == "permission":
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", READ_ONLY)
+    if request.param == "endpoint":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9")
     if request.param == "away":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    return "no-such-bucket" if request.param == "bucket" else place
+    return {"bucket": "no-such-bucket", "name": "NOT_valid"}.get(request.param, place)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,9 @@ def refusing(place: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
         ("bucket", ObjectStorageRefused, "refuses: The specified bucket does not exist: create"),
         ("permission", ObjectStorageRefused, "need to read, write, list and delete"),
         ("credentials", ObjectStorageRefused, "set AWS_ACCESS_KEY_ID"),
-        ("away", ObjectStorageUnavailable, "does not answer"),
+        ("endpoint", ObjectStorageRefused, "fix the URL, or AWS_ENDPOINT_URL"),
+        ("name", ObjectStorageRefused, "refuses: The specified bucket is not valid: fix the URL"),
+        ("away", ObjectStorageUnavailable, 'not answer: .*URL: "http://127.0.0.1:9". Try again'),
     ],
     indirect=["refusing"],
 )
@@ -234,9 +238,12 @@ def test_doctor_checks_object_storage(
     found = _doctor(capsys)
     assert "create the bucket, or fix the URL" in found["dataset_storage"]["found"]
     assert "ghost://here cannot be used" in found["model_storage"]["found"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READ_ONLY)
     monkeypatch.setenv("TIDEMILL_DATASET_STORAGE", f"s3://{place}")
     monkeypatch.delenv("TIDEMILL_MODEL_STORAGE")
-    S3FileSystem.clear_instance_cache()
-    found = _doctor(capsys)
-    assert "need to read, write, list and delete" in found["dataset_storage"]["found"]
+    for key, cure in (
+        (READ_ONLY, "Access Denied: check the credentials: they need to read, write, list and del"),
+        ("unknown", "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role"),
+    ):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        S3FileSystem.clear_instance_cache()
+        assert cure in _doctor(capsys)["dataset_storage"]["found"]

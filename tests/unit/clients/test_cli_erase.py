@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.storage import open_storage
 
 TEXT = "My name is Ann"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,23 @@ def test_a_text_is_asked_for_by_its_hash(
     assert "not yet" in capsys.readouterr().out
     files = [path for path in (workspace / "var").rglob("*") if path.is_file()]
     assert all(TEXT.encode() not in path.read_bytes() for path in files)
+
+
+def test_an_erasure_that_failed_says_why(
+    task: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list of erasures has the error of the last run, and how to try again."""
+    assert run(["erase", "texts", task, TEXT, "--json"]) == 0
+    storage = open_storage(f"sqlite:///{workspace / 'var' / 'tidemill.db'}")
+    claimed = storage.jobs.claim(NOW)
+    assert claimed is not None
+    storage.jobs.fail(claimed.run_id, "OBJECT_STORAGE_UNAVAILABLE: it does not answer", NOW)
+    storage.database.close()
+    capsys.readouterr()
+    assert run(["erase", "list"]) == 0
+    said = capsys.readouterr().err
+    assert "failed: OBJECT_STORAGE_UNAVAILABLE: it does not answer" in said
+    assert f"tidemill jobs run erase_texts --task {task}" in said
 
 
 def test_texts_may_be_piped_in(

@@ -22,6 +22,7 @@ from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import version_folders
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.errors import DataError
+from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_jobs.context import JobContext, Progress, Result
@@ -49,7 +50,8 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: landed rows or a dataset version are damaged or cannot be written.
-        ObjectStorageUnavailable: the texts are not erased from all stored dataset versions yet.
+        ObjectStorageUnavailable: the texts are not erased from all stored dataset versions yet, but
+            from the database.
         RunCanceled: someone stopped the run; erased texts stay erased.
         StorageUnavailable: the database does not answer.
     """
@@ -61,7 +63,11 @@ def run(context: JobContext) -> Result:
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
         if asked:
             copies = context.datasets
-            copies.fetch_manifests()
+            try:
+                copies.fetch_manifests()
+            except (DataError, ObjectStorageUnavailable):
+                _erase_stored(store, task, context.progress)  # the landed rows are needed later
+                raise
             versions = version_folders(copies.root)
             eraser = _Eraser(
                 task=task,

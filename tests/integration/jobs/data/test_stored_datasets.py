@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.contract.storage.values import prediction
 from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import NAMED, ask, left_over
 from tests.integration.jobs.data.three_versions import FIRST, SECOND
@@ -107,6 +108,19 @@ def test_an_erasure_cut_off_at_any_step(
     assert calls > 1
     assert NAMED not in texts(machine("a"), version)
     assert left_over(stored(s3, place, tmp_path / "objects")) == []
+
+
+def test_a_storage_that_is_away_keeps_no_text_in_the_database(machine: Machine) -> None:
+    """An erasure removes what it can: the text of a prediction; the request stays open."""
+    build(machine("a"))
+    context = machine("a", "failing")
+    context.storage.predictions.add([prediction("late", text=NAMED)])
+    ask(context)
+    FailingS3.calls_left = 0
+    with pytest.raises(ObjectStorageUnavailable):
+        erase(context)
+    assert context.storage.predictions.texts_and_labels(["late"])["late"][0] == ""
+    assert context.storage.erasures.of_task("support")[0].erase_time is None
 
 
 def test_a_build_that_cannot_store_its_version(machine: Machine) -> None:

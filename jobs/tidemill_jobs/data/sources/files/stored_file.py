@@ -183,9 +183,14 @@ def _any_error(part: str) -> Iterator[None]:
     except (*_UNREADABLE, aiohttp.ClientError):
         raise
     except Exception as error:
-        known = isinstance(error, ImportError | ValueError)  # it names the package or the protocol
-        detail = str(error) if known else f"{type(error).__name__}: {error}"
+        # They name the package, the protocol or the endpoint.
+        known = isinstance(error, ImportError | ValueError) or _is_of_aws(error)
+        detail = cause(error) if known else f"{type(error).__name__}: {error}"
         raise _unreadable(part, detail) from error
+
+
+def _is_of_aws(error: Exception) -> bool:
+    return type(error).__module__.startswith("botocore.")
 
 
 def _with_literal_folders(file_system: Any, name: str) -> str:

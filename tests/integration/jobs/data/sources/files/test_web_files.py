@@ -86,6 +86,19 @@ def test_a_server_that_is_away_is_reported(url: str, problem: str) -> None:
         _origins(url)
 
 
+def test_a_bucket_that_is_away_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the words of AWS's tools, and no name of a class."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    words = (
+        's3://b/a.csv cannot be read: Could not connect to the endpoint URL: "http://127.0.0.1:1"'
+    )
+    with pytest.raises(SourceUnreadable, match=f"^{words};"):
+        _origins("s3://b/a.csv")
+
+
 def test_a_server_that_sends_only_whole_files_is_reported(web: str, tmp_path: Path) -> None:
     """A large file is read in parts, which not every server can send."""
     (tmp_path / "large.csv").write_bytes(b"text,label\n" + b"x" * (16 << 20))
