@@ -17,6 +17,7 @@ from tidemill_cli.output import print_json, say
 from tidemill_cli.rollout import follow_rollout
 from tidemill_cli.tasks import the_task
 from tidemill_client import TidemillClient
+from tidemill_core.domain.job import found_nothing
 
 app = group("tidemill jobs run retrain --task support")
 
@@ -110,10 +111,7 @@ def _did_something(run: pb.JobRun) -> bool:
     """Return False for a run of check_feedback or rollout that found nothing to do."""
     if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
         return True
-    decision = run.result.fields["decision"].string_value
-    if run.job == "rollout":
-        return decision not in ("HOLD", "NOTHING")
-    return run.job != "check_feedback" or decision == "STARTED"
+    return not found_nothing(run.job, run.result.fields["decision"].string_value)
 
 
 @app.command(epilog="Example: tidemill jobs run retrain --task support --no-follow")

@@ -20,6 +20,18 @@ PUBLISHING_JOBS = (RETRAIN, IMPORT_MODEL)
 alone, and the next of these jobs rejects the candidates of those that died."""
 
 
+def found_nothing(job: str, decision: str) -> bool:
+    """Return whether a run of check_feedback or rollout, which run often, had nothing to do.
+
+    Args:
+        job: the run's job.
+        decision: the `decision` in the result of a run that succeeded.
+    """
+    if job == "rollout":
+        return decision in ("HOLD", "NOTHING")
+    return job == "check_feedback" and decision != "STARTED"
+
+
 class JobRunState(StrEnum):
     """The state of a run."""
 

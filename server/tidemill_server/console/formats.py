@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -67,8 +67,30 @@ def number(value: object) -> str:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """Return a message's fields, such as a report's details."""
-    return MessageToDict(message, preserving_proto_field_name=True)
+    """Return a message's fields, such as a report's details; whole numbers have no `.0`."""
+    found: dict[str, Any] = _whole(MessageToDict(message, preserving_proto_field_name=True))
+    return found
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def brief(value: Mapping[str, Any]) -> str:
+    """Return the fields of a request on one line: `job=score score.input=tickets.csv`."""
+    return " ".join(f"{name}={each}" for name, each in _fields(value, ""))
+
+
+def _fields(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, each in value.items():
+        if isinstance(each, Mapping):
+            yield from _fields(each, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", each
 
 
 def iso(time: Timestamp) -> datetime:
@@ -97,5 +119,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "counted": counted,
     "plain": plain,
     "pretty": pretty,
+    "brief": brief,
     "estimate": estimate,
 }

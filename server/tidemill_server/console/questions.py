@@ -19,6 +19,13 @@ async def champion(visit: Visit, task: str) -> model_service_pb2.ModelVersion | 
         raise
 
 
+async def versions(visit: Visit, task: str, count: int) -> list[model_service_pb2.ModelVersion]:
+    """Return a task's newest versions, newest first."""
+    request = model_service_pb2.ListModelVersionsRequest(task=task, page_size=count)
+    kind = model_service_pb2.ListModelVersionsResponse
+    return list((await visit.ask("ModelService/ListModelVersions", request, kind)).model_versions)
+
+
 async def deployment(visit: Visit, task: str) -> model_service_pb2.Deployment | None:
     """Return which versions answer; None before the first."""
     request = model_service_pb2.ListDeploymentsRequest(task=task, page_size=1)

@@ -6,7 +6,13 @@ from starlette.responses import Response
 
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill.v1 import model_service_pb2 as model_pb
-from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, PUBLISHING_JOBS, SCORE
+from tidemill_core.domain.job import (
+    EVALUATE,
+    IMPORT_MODEL,
+    PUBLISHING_JOBS,
+    SCORE,
+    found_nothing,
+)
 from tidemill_server.console import questions
 from tidemill_server.console.formats import plain, word
 from tidemill_server.console.live import Parts, live
@@ -15,7 +21,7 @@ from tidemill_server.console.routes import get, post
 from tidemill_server.console.visit import Visit
 from tidemill_server.handlers.job_parameters import NETWORKS
 
-_PAGE = 50
+_PAGE = 200
 _ACTIVE = ("queued", "running")
 _NOT_OVER = ("waiting", "running")
 _WITH_FILES = (IMPORT_MODEL, SCORE, EVALUATE)
@@ -42,12 +48,19 @@ async def _runs(visit: Visit) -> dict[str, Any]:
         page_token=asked.get("after", ""),
     )
     found = await visit.ask("JobService/ListJobRuns", request, pb.ListJobRunsResponse)
+    shown = [run for run in found.job_runs if request.job or not _is_idle(run)]
     return {
-        "runs": sorted(found.job_runs, key=lambda run: word(run, "state") not in _ACTIVE),
+        "runs": sorted(shown, key=lambda run: word(run, "state") not in _ACTIVE),
+        "idle": len(found.job_runs) - len(shown),
         "after": found.next_page_token,
         "job": asked.get("job", ""),
         "is_first_page": "after" not in asked,
     }
+
+
+def _is_idle(run: pb.JobRun) -> bool:
+    decision = run.result.fields["decision"].string_value
+    return word(run, "state") == "succeeded" and found_nothing(run.job, decision)
 
 
 async def one(visit: Visit) -> Response:

@@ -22,6 +22,9 @@ _RUNS = 100
 _CHECKS = 10
 """Newest checks of the feedback among which one that ended is looked for."""
 _ACTIVE = ("queued", "running")
+_VERSIONS = 20
+"""Newest versions among which one that waits for an approval is looked for."""
+_FAILED = {"failed": "Its training failed.", "cancelled": "Its training was canceled."}
 _SOURCES = {
     "combined": "from audits and feedback",
     "audits": "from audits",
@@ -44,6 +47,7 @@ class TaskLoop:
     Attributes:
         task: the task.
         champion: the version that answers; None before the first.
+        newest: the newest versions, newest first.
         deployment: who answers whom; None before the first.
         accuracy: the newest accuracy report's details; empty without one.
         accuracy_report: the report.
@@ -59,6 +63,7 @@ class TaskLoop:
 
     task: str
     champion: model_service_pb2.ModelVersion | None
+    newest: list[model_service_pb2.ModelVersion]
     deployment: model_service_pb2.Deployment | None
     accuracy: dict[str, Any]
     accuracy_report: monitoring_pb.Report | None
@@ -76,6 +81,23 @@ class TaskLoop:
         """Where the accuracy comes from."""
         source = self.accuracy.get("method", "feedback")
         return _SOURCES.get(source, str(source))
+
+    @property
+    def awaiting(self) -> int:
+        """The newest version that waits for an approval; 0 if none is newer than the champion."""
+        champion = self.champion.model_version if self.champion else 0
+        waiting = (v for v in self.newest if word(v, "state") == "awaiting approval")
+        number = next((version.model_version for version in waiting), 0)
+        return number if number > champion else 0
+
+    @property
+    def why_no_champion(self) -> str:
+        """Why a task has no champion."""
+        if self.retraining is not None and (state := word(self.retraining, "state")) in _FAILED:
+            return _FAILED[state]
+        if self.newest and word(self.newest[0], "state") == "rejected":
+            return f"Version {self.newest[0].model_version} was rejected."
+        return "The first version is on its way."
 
     @property
     def latency_details(self) -> dict[str, Any]:
@@ -120,6 +142,7 @@ async def _loop(visit: Visit, task: str) -> TaskLoop:
     return TaskLoop(
         task=task,
         champion=await questions.champion(visit, task),
+        newest=await questions.versions(visit, task, _VERSIONS),
         deployment=await questions.deployment(visit, task),
         accuracy=measured[0] if measured else {},
         accuracy_report=accuracy[0] if accuracy else None,

@@ -26,7 +26,9 @@
 
   // A page with data-live follows the server's events; each has the HTML of the element with its id.
   const place = document.querySelector("[data-live]");
-  let events = null;
+  let events = null, silent = 0;
+  const wait = () => { silent ||= setTimeout(() => { document.getElementById("stale").hidden = false; }, 5000); };
+  const heard = () => { clearTimeout(silent); silent = 0; document.getElementById("stale").hidden = true; };
   const follow = () => {
     if (!place || document.hidden || events) return;
     const opened = events = new EventSource(place.dataset.live);
@@ -34,9 +36,12 @@
       const part = JSON.parse(event.data), shown = document.getElementById(part.id);
       if (shown) htmx.swap(shown, part.html, { swapStyle: "outerHTML" });
     });
+    wait();
+    opened.addEventListener("open", heard);
     opened.addEventListener("end", () => opened.close());
     opened.addEventListener("sign-in", (event) => location.assign(event.data));
     opened.addEventListener("error", () => {
+      wait();
       if (opened.readyState !== EventSource.CLOSED) return;  // the browser connects again by itself
       events = null;
       setTimeout(follow, 5000);
@@ -44,7 +49,7 @@
   };
   // A browser has few connections to a server, so hidden pages give theirs back.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden && events) { events.close(); events = null; }
+    if (document.hidden && events) { events.close(); events = null; heard(); }
     follow();
   });
   follow();
@@ -54,7 +59,7 @@
     const isSent = event.detail.requestConfig.verb === "post";
     if (isSent) document.getElementById("trouble").hidden = event.type === "htmx:beforeRequest";
   };
-  for (const each of ["htmx:responseError", "htmx:sendError", "htmx:beforeRequest"]) document.addEventListener(each, trouble);
+  for (const each of ["htmx:responseError", "htmx:sendError", "htmx:timeout", "htmx:beforeRequest"]) document.addEventListener(each, trouble);
 
   // An action that changes something asks first.
   document.addEventListener("submit", (event) => {

@@ -41,6 +41,8 @@ def test_page_is_accessible_and_fits(open_page: OpenPage, path: str) -> None:
     assert faults(page) == []
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) <= 0
+    right_of_the_page = "all => all.filter(each => each.getBoundingClientRect().right > 400).length"
+    assert page.locator(".pages a").evaluate_all(right_of_the_page) == 0
     assert len(page.content()) < 100_000
 
 
@@ -60,6 +62,34 @@ def test_loop_shows_the_state_and_follows_it(open_page: OpenPage, site: ConsoleS
     jobs.beat(running.run_id, 0.55, "comparing the rest of them", now)
     page.wait_for_selector("#loop-support >> text=comparing the rest of them")
     jobs.beat(running.run_id, 0.45, "comparing 4,812 predictions with the reference", now)
+
+
+def test_a_page_says_when_it_no_longer_follows(open_page: OpenPage) -> None:
+    """While the server does not answer, a live page says that what it shows may be old."""
+    page = open_page("/keys")
+    assert page.is_hidden("#stale")
+    page.route("**/console/loop", lambda _route: None)  # never answered
+    page.goto(page.url.removesuffix("keys"))
+    page.wait_for_selector("#stale:not([hidden])")
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_a_version_that_waits_for_an_approval_is_on_the_loop(open_page: OpenPage) -> None:
+    """A version newer than the champion that waits for a person is named, with a link to it."""
+    page = open_page("/")
+    page.click("#loop-support >> text=Version 5")
+    page.wait_for_selector("h1:has-text('awaiting approval')")
+
+
+def test_checks_that_did_nothing_are_left_out(open_page: OpenPage) -> None:
+    """Jobs shows the runs that did something, and how many checks it leaves out."""
+    page = open_page("/t/support/jobs")
+    assert "1 run of check_feedback and rollout that did nothing is left out" in page.inner_text(
+        "#runs"
+    )
+    page.click("#runs >> text=check_feedback")
+    page.wait_for_selector("#runs h2:has-text('check_feedback')")
+    assert page.locator("#runs tbody tr:has-text('check_feedback')").count() >= 1
 
 
 def test_keys_open_pages(open_page: OpenPage) -> None:

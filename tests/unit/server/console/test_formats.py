@@ -1,6 +1,8 @@
 """How the console's pages write values."""
 
-from tidemill_server.console.formats import pretty
+from google.protobuf.struct_pb2 import Struct
+
+from tidemill_server.console.formats import brief, plain, pretty
 
 
 def test_the_numbers_of_a_list_are_on_one_line() -> None:
@@ -18,3 +20,17 @@ def test_the_numbers_of_a_list_are_on_one_line() -> None:
     ]
     assert pretty([1, 2]) == "[1, 2]"
     assert pretty("rows [ 1,  2 ]") == '"rows [ 1,  2 ]"'
+
+
+def test_whole_numbers_have_no_decimal_places() -> None:
+    """A count in a run's result or a request is `40`, though JSON has it as 40.0."""
+    message = Struct()
+    message.update({"counts": {"card": 40, "fee": 0.5}, "list": [1, 2.5], "version": 3})
+    assert plain(message) == {"counts": {"card": 40, "fee": 0.5}, "list": [1, 2.5], "version": 3}
+    assert "40.0" not in pretty(plain(message))
+
+
+def test_a_request_is_one_line() -> None:
+    """The audit trail shows a request's fields side by side, those of a part after its name."""
+    request = {"job": "score", "score": {"input": "a.csv", "model_version": 9}}
+    assert brief(request) == "job=score score.input=a.csv score.model_version=9"
