@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tidemill_core.counted import counted
 from tidemill_core.durable import cause
 from tidemill_core.supervisor.child import Child, ProcessSpec
 from tidemill_core.supervisor.kept import Kept
@@ -85,7 +86,7 @@ class Relief:
         rest = min(2 * self._rest_seconds, _MOST_REST_SECONDS)
         self._note(
             f"is above the bound again soon after the last try, so the next one is at least "
-            f"{rest / 60:,.0f} minutes later: raise the bound if it needs that much"
+            f"{counted(round(rest / 60), 'minute')} later: raise the bound if it needs that much"
         )
         return rest
 

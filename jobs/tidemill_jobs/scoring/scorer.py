@@ -217,6 +217,7 @@ class Scorer:
                     advice = "choose the champion, a canary or the champion before"
                     raise VersionNotLoaded(version.task, version.number, advice) from error
         if found.shape[1] != len(version.labels):
-            detail = f"{found.shape[1]} numbers instead of {counted(len(version.labels), 'label')}"
+            numbers = counted(found.shape[1], "number")
+            detail = f"{numbers} instead of {counted(len(version.labels), 'label')}"
             raise DataError("WRONG_LABEL_COUNT", f"{version.name} answers with {detail}")
         return found

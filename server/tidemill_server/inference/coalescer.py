@@ -224,7 +224,7 @@ class Coalescer:
             lane.pace.took(seconds)
             self._metrics.triton(model.task, model.version).observe(seconds)
         if answers.shape[1] != len(model.labels):
-            detail = f"{answers.shape[1]} probabilities for {len(model.labels)} labels"
+            detail = f"a width of {answers.shape[1]} instead of {len(model.labels)}"
             raise ModelOutputInvalid(model.name, model.version, detail)
         return answers
 

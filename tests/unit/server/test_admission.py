@@ -250,10 +250,14 @@ async def test_too_many_do_not_wait() -> None:
     async with asyncio.timeout(60):
         admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
-        waiting = await waiter(admission, MAX_WAITING_ROWS)
+        first = await waiter(admission, 1)
+        with pytest.raises(ResourceExhausted, match="beside 1 waiting text; the limit is 16,384"):
+            await admission.wait(MAX_WAITING_ROWS, now() + LONG)
+        others = await waiter(admission, MAX_WAITING_ROWS - 1)
         with pytest.raises(ResourceExhausted):
             await admission.wait(1, now() + LONG)
-        waiting.cancel()
+        for waiting in (first, others):
+            waiting.cancel()
 
 
 async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:

@@ -32,7 +32,7 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
         probabilities = run_model(rows[0] if len(rows) == 1 else np.concatenate(rows))
         if probabilities.ndim != 2 or len(probabilities) != sum(counts):
             raise ValueError(
-                f"the model answered shape {probabilities.shape} to {sum(counts)} rows"
+                f"the model answered shape {probabilities.shape} to a batch of {sum(counts)}"
             )
     except Exception as error:  # whatever a model file does, the stub goes on
         if len(requests) > 1:

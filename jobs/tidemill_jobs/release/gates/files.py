@@ -88,8 +88,9 @@ def weights(trial: Trial) -> Finding:
         return not_applicable("the weights of an imported TorchScript model are not read")
     if not broken:
         return Finding(GateVerdict.PASSED, "every weight is a number")
-    reason = f"{sum(broken.values())} weights are not numbers, in {', '.join(broken)}"
-    return Finding(GateVerdict.FAILED, reason, float(sum(broken.values())), 0.0)
+    found = sum(broken.values())
+    reason = f"not numbers: {counted(found, 'weight')}, in {', '.join(broken)}"
+    return Finding(GateVerdict.FAILED, reason, float(found), 0.0)
 
 
 def _broken_parameters(model: nn.Module) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.durable import cause
 from tidemill_core.errors import DataError
@@ -28,7 +29,8 @@ def golden(trial: Trial) -> Finding:
         for (text, label), answer in zip(examples, answers, strict=True)
         if labels[answer] != label
     ]
-    reason = f"{len(examples) - len(wrong)} of {len(examples)} golden examples are right"
+    right = len(examples) - len(wrong)
+    reason = f"right: {right} of {counted(len(examples), 'golden example')}"
     if wrong:
         reason += f"; {'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
     return limit(len(wrong), 0, reason)
