@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Delete, Table, Update, delete, select, update
+from sqlalchemy import Column, Delete, Table, Update, case, delete, literal, select, update
 
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.split import content_hash
@@ -93,7 +93,10 @@ class ErasureStore:
         """
         known = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
         new = Erasure(uuid.uuid4().hex, task, text_hash, requested_by, now, requests=0)
-        again = {"erase_time": None, "requests": erasures.c.requests + 1}
+        # The counts of an erasure that failed stay: its rows are not found again.
+        is_open = erasures.c.erase_time.is_(None)
+        counts = case((is_open, erasures.c.counts), else_=literal({}, erasures.c.counts.type))
+        again = {"erase_time": None, "requests": erasures.c.requests + 1, "counts": counts}
         with self._database.write() as connection:
             self._database.insert_ignoring_repeats(connection, erasures, [asdict(new)])
             connection.execute(update(erasures).where(known).values(again))
@@ -124,8 +127,16 @@ class ErasureStore:
         with self._database.write() as connection:
             connection.execute(of_it.values(aliases=known))
 
-    def finish(self, erasure: Erasure, counts: Mapping[str, int], now: datetime) -> None:
-        """Record that a text is erased, and where it was found; forget the regions it helped make.
+    def add_counts(self, erasure: Erasure, counts: Mapping[str, int]) -> None:
+        """Add to the numbers of rows in which a text was found, by place."""
+        of_it = erasures.c.erasure_id == erasure.erasure_id
+        with self._database.write() as connection:
+            before = connection.execute(select(erasures.c.counts).where(of_it)).scalar_one()
+            added = {place: before.get(place, 0) + count for place, count in counts.items()}
+            connection.execute(update(erasures).where(of_it).values(counts={**before, **added}))
+
+    def finish(self, erasure: Erasure, now: datetime) -> None:
+        """Record that a text is erased; forget the regions it helped make.
 
         It stays to erase if it was requested again after the erasure was read.
         """
@@ -134,7 +145,7 @@ class ErasureStore:
         )
         # With the lock, a check stores its regions before this, or finds that a text was erased.
         with self._database.write(alone_on=drift_regions) as connection:
-            connection.execute(done.values(erase_time=now, counts=dict(counts)))
+            connection.execute(done.values(erase_time=now))
             connection.execute(delete(drift_regions).filter_by(task=erasure.task))
 
     def erase_stored(self, task: str, text_hashes: Set[str]) -> Iterator[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ from tidemill_core.storage.storage import Storage
 def _erase(storage: Storage) -> None:
     """Record that a text of the task is erased."""
     asked = storage.erasures.request("support", "a hash", "ann", NOW)
-    storage.erasures.finish(asked, {}, NOW)
+    storage.erasures.finish(asked, NOW)
 
 
 def test_the_first_regions_of_a_version_stay(storage: Storage) -> None:
@@ -27,7 +27,7 @@ def test_regions_of_texts_that_were_erased_meanwhile_are_not_stored(storage: Sto
     store = storage.drift_regions
     asked = storage.erasures.request("support", "a hash", "ann", NOW)
     before = storage.erasures.counts("support")
-    storage.erasures.finish(asked, {}, NOW)
+    storage.erasures.finish(asked, NOW)
     store.add("support", 1, b"of the erased text, too", before)
     assert store.get("support", 1) is None
     before = storage.erasures.counts("support")

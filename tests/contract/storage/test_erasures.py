@@ -30,17 +30,29 @@ def test_a_request_is_kept_once(storage: Storage) -> None:
     again = storage.erasures.request("support", HASH, "bob", later(1))
     assert again == replace(first, requests=2)
     assert storage.erasures.request("other", HASH, "ann", NOW) != first
-    storage.erasures.finish(again, {"predictions": 2}, later(2))
+    storage.erasures.finish(again, later(2))
     (done,) = storage.erasures.of_task("support")
-    assert (done.erase_time, done.counts) == (later(2), {"predictions": 2})
+    assert done.erase_time == later(2)
     assert storage.erasures.request("support", HASH, "ann", later(3)).erase_time is None
+
+
+def test_counts_add_up_until_a_new_request(storage: Storage) -> None:
+    """A run that goes on after a failed one adds its rows; a request after the end starts at 0."""
+    asked = storage.erasures.request("support", HASH, "ann", NOW)
+    storage.erasures.add_counts(asked, {"predictions": 2, "intake": 0})
+    assert storage.erasures.request("support", HASH, "ann", later(1)).counts["predictions"] == 2
+    storage.erasures.add_counts(asked, {"predictions": 1, "datasets": 4})
+    (found,) = storage.erasures.of_task("support")
+    assert found.counts == {"predictions": 3, "intake": 0, "datasets": 4}
+    storage.erasures.finish(found, later(2))
+    assert storage.erasures.request("support", HASH, "ann", later(3)).counts == {}
 
 
 def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
     """Rows that arrive after a run searched may remain, so a later request stays open."""
     seen = storage.erasures.request("support", HASH, "ann", NOW)
     storage.erasures.request("support", HASH, "ann", later(1))
-    storage.erasures.finish(seen, {}, later(2))
+    storage.erasures.finish(seen, later(2))
     (left,) = storage.erasures.of_task("support")
     assert left.erase_time is None
 

@@ -55,38 +55,52 @@ def run(context: JobContext) -> Result:
         RunCanceled: someone stopped the run; erased texts stay erased.
         StorageUnavailable: the database does not answer.
     """
-    store, task = context.storage.erasures, context.task
+    store, task, found = context.storage.erasures, context.task, Found()
     if not store.of_task(task):
         return {"erased_texts": 0}
-    folders = TaskFolders.below(context.settings.state_dir, task)
-    with Intake(folders.intake).locked(context.progress):
+    with Intake(_folders(context).intake).locked(context.progress):
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
-        if asked:
-            copies = context.datasets
-            try:
-                copies.fetch_manifests()
-            except (DataError, ObjectStorageUnavailable):
-                _erase_stored(store, task, context.progress)  # the landed rows are needed later
-                raise
-            versions = version_folders(copies.root)
-            eraser = _Eraser(
-                task=task,
-                folders=folders,
-                copies=copies,
-                versions=[folder for folder in versions if folder.parent == folders.datasets],
-                cleaning=Cleaning.of(dict(context.task_settings)),
-                erasures=store,
-                datasets=context.storage.datasets,
-                progress=context.progress,
-            )
-            found = eraser.erase(asked)
-        else:
-            found = _erase_stored(store, task, context.progress)
+        try:
+            _erase(context, asked, found)
+        finally:  # what a failed run erased, the next one does not find
+            for erasure in asked:
+                counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
+                store.add_counts(erasure, counts)
     for erasure in asked:
-        counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
-        store.finish(erasure, counts, context.clock())
+        store.finish(erasure, context.clock())
     rows = {f"erased_{place}": counts.total() for place, counts in found.items()}
     return {"erased_texts": len(asked), **rows}
+
+
+def _folders(context: JobContext) -> TaskFolders:
+    return TaskFolders.below(context.settings.state_dir, context.task)
+
+
+def _erase(context: JobContext, asked: Sequence[Erasure], found: Found) -> None:
+    """Erase the requested texts, and those in the database that were erased before."""
+    store, copies, folders = context.storage.erasures, context.datasets, _folders(context)
+    if not asked:
+        _erase_stored(store, context.task, context.progress, found)
+        return
+    try:
+        copies.fetch_manifests()
+    except (DataError, ObjectStorageUnavailable):
+        # The landed rows stay: with them the next run finds all forms of the texts.
+        _erase_stored(store, context.task, context.progress, found)
+        raise
+    versions = version_folders(copies.root)
+    eraser = _Eraser(
+        task=context.task,
+        folders=folders,
+        copies=copies,
+        versions=[folder for folder in versions if folder.parent == folders.datasets],
+        cleaning=Cleaning.of(dict(context.task_settings)),
+        erasures=store,
+        datasets=context.storage.datasets,
+        progress=context.progress,
+        found=found,
+    )
+    eraser.erase(asked)
 
 
 class _Failures:
@@ -123,10 +137,11 @@ class _Eraser:
     erasures: ErasureStore
     datasets: DatasetStore
     progress: Progress
+    found: Found
     failures: _Failures = field(default_factory=_Failures)
 
-    def erase(self, asked: Sequence[Erasure]) -> Found:
-        """Erase requested texts that are not erased yet.
+    def erase(self, asked: Sequence[Erasure]) -> None:
+        """Erase requested texts that are not erased yet, and count them in `found`.
 
         Raises:
             DataError: something is damaged or cannot be written; the rest is erased.
@@ -137,30 +152,30 @@ class _Eraser:
         aliases = landed.aliases({erasure.text_hash for erasure in asked})
         for erasure in asked:
             self.erasures.add_aliases(erasure, aliases[erasure.text_hash])
-        found = _erase_stored(self.erasures, self.task, self.progress)
+        _erase_stored(self.erasures, self.task, self.progress, self.found)
         affected = list(landed.affected(self.erasures.hashes(self.task)))
         places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in affected)])
-        found["intake"] = Counter(places.filter(pl.col("text_hash") != "")["text_hash"])
-        found["datasets"] = self._erase_published(places)
+        self._erase_published(places)
         # Last, so that the next run finds and counts them again if this one is killed.
+        of_rows = self.found.setdefault("intake", Counter())
         for each in affected:
             if each.rows.any():
                 with self.failures.noted():
                     caches[0].forget(each.segment)
                     intake.erase(each.segment, each.rows)
+                    of_rows.update(each.places.filter(pl.col("text_hash") != "")["text_hash"])
         self.failures.report()
-        return found
 
-    def _erase_published(self, places: pl.DataFrame) -> Counter[str]:
-        hashes, found = self.erasures.hashes(self.task), Counter[str]()
+    def _erase_published(self, places: pl.DataFrame) -> None:
+        hashes = self.erasures.hashes(self.task)
+        found = self.found.setdefault("datasets", Counter())
         for folder in self.versions:
             self.progress(0.6, f"erasing from dataset version {folder.name[:12]}")
             with self.failures.noted():
                 with self.copies.changing(folder):
                     erased_count, of_rows = erase_rows(folder, hashes, places)
-                found.update(of_rows)
+                    found.update(of_rows)
                 self.datasets.record_erased(folder.name, erased_count)
-        return found
 
     def _caches(self) -> list[PreparedCache]:
         """Return a cache for the current cleaning, and one for each former one of the versions."""
@@ -169,13 +184,12 @@ class _Eraser:
         return [PreparedCache(self.folders.prepared, cleaning) for cleaning in every]
 
 
-def _erase_stored(erasures: ErasureStore, task: str, progress: Progress) -> Found:
-    """Erase all texts that were ever requested from the database."""
-    hashes, found = erasures.hashes(task), Found()
+def _erase_stored(erasures: ErasureStore, task: str, progress: Progress, found: Found) -> None:
+    """Erase all texts that were ever requested from the database, and count them in `found`."""
+    hashes = erasures.hashes(task)
     for table, of_rows in erasures.erase_stored(task, hashes.keys()):
         progress(0.5, f"erasing from {table}")
         found.setdefault(table, Counter()).update(hashes[each] for each in of_rows)
-    return found
 
 
 def _cleaning(version: Path) -> Cleaning | None:

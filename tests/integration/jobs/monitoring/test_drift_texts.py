@@ -183,7 +183,7 @@ def test_the_regions_of_a_version_stay(context: JobContext, answer: Answer, rows
     rows.unlink()
     assert signal(run(context), "representation") == first
     erasures = context.storage.erasures
-    erasures.finish(erasures.request("support", "a hash", "ann", NOW), {}, NOW)
+    erasures.finish(erasures.request("support", "a hash", "ann", NOW), NOW)
     assert signal(run(context), "representation")["p_value"] is None
 
 

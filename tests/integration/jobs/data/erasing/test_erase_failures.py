@@ -80,7 +80,10 @@ def test_damaged_tombstones_are_named(built: JobContext) -> None:
 
 
 def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> None:
-    """A version that failed before is erased later, though the intake no longer has the text."""
+    """A version that failed before is erased later, though the intake no longer has the text.
+
+    The erasure counts the rows of both runs.
+    """
     (folder,) = version_folders(built.settings.state_dir / "datasets")
     examples = folder / "examples.parquet"
     whole = examples.read_bytes()
@@ -90,6 +93,8 @@ def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> N
         run(built)
     examples.write_bytes(whole)
     run(built)
+    (erasure,) = built.storage.erasures.of_task("support")
+    assert (erasure.counts["predictions"], erasure.counts["intake"]) == (1, 5)
     built.storage.database.close()
     assert left_over(built.settings.state_dir) == []
 
