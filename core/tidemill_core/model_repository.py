@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tidemill_core.domain.model import model_name
+from tidemill_core.domain.model import MODEL_FILES, model_name
 from tidemill_core.durable import move_folder, sha256_of, write_durably
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
@@ -29,8 +29,6 @@ from tidemill_core.stored_models import (
 )
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
-
-MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 
 
 @dataclass(frozen=True)

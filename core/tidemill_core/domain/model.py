@@ -61,6 +61,10 @@ def what_helps(current: ModelState, needed: Sequence[ModelState]) -> str:
     return f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
 
 
+MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
+"""The name of a model's file, by its format."""
+
+
 def model_name(task: str, model_format: str) -> str:
     """Return the name of a task's model in Triton: `support-onnx`."""
     return f"{task}-{model_format}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tidemill_core.model_repository import MODEL_FILES
+from tidemill_core.domain.model import MODEL_FILES
 from tidemill_core.triton.tensors import INPUT_NAME
 from tidemill_jobs.importing.confinement import confine
 

@@ -4,13 +4,8 @@ from collections.abc import Sequence
 
 import stamina
 
-from tidemill_core.domain.model import ModelVersion, model_name
-from tidemill_core.model_repository import (
-    MODEL_FILES,
-    ModelManifest,
-    ModelRepository,
-    Reference,
-)
+from tidemill_core.domain.model import MODEL_FILES, ModelVersion, model_name
+from tidemill_core.model_repository import ModelManifest, ModelRepository, Reference
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.rewards import confidences
 from tidemill_core.stored_models import StoredModels

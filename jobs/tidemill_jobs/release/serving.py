@@ -9,9 +9,9 @@ import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import PUBLISHING_JOBS, JobRunState
-from tidemill_core.domain.model import ModelState, ModelVersion, model_name
+from tidemill_core.domain.model import MODEL_FILES, ModelState, ModelVersion, model_name
 from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TidemillError, Unavailable
-from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.config import read_versions

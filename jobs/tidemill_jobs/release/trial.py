@@ -11,9 +11,9 @@ from scipy.special import softmax
 
 from tidemill_core.counted import counted
 from tidemill_core.domain.label_names import Renames, current
-from tidemill_core.domain.model import ModelVersion, model_name
+from tidemill_core.domain.model import MODEL_FILES, ModelVersion, model_name
 from tidemill_core.errors import TidemillError
-from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
+from tidemill_core.model_repository import ModelManifest, ModelRepository
 from tidemill_core.rewards import PAIR_LABELS
 from tidemill_core.settings import GateSettings
 from tidemill_core.text import TextEncoder

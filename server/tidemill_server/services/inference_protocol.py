@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from tritonclient.grpc import service_pb2 as pb
 
-from tidemill_core.domain.model import model_name
+from tidemill_core.domain.model import MODEL_FILES, model_name
 from tidemill_core.errors import (
     DeadlineExceeded,
     NotFound,
@@ -23,7 +23,6 @@ from tidemill_core.errors import (
     TidemillError,
     TritonUnavailable,
 )
-from tidemill_core.model_repository import MODEL_FILES
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.admission import Admission, Overloaded, TaskAdmission
 from tidemill_server.inference.pace import Pace

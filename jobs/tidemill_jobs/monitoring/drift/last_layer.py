@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tidemill_core.model_repository import MODEL_FILES
+from tidemill_core.domain.model import MODEL_FILES
 from tidemill_core.onnx_session import open_session
 from tidemill_core.triton.tensors import INPUT_NAME
 from tidemill_jobs.importing.foreign_model import Calibration

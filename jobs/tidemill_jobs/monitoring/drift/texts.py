@@ -9,10 +9,11 @@ import numpy as np
 
 from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import EXAMPLES_FILE
+from tidemill_core.domain.model import MODEL_FILES
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.signals import Signal
 from tidemill_core.errors import NotFound
-from tidemill_core.model_repository import MODEL_FILES, ModelManifest
+from tidemill_core.model_repository import ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_core.stored_models import TOKENIZER_FILE

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Sequence
 
-from tidemill_core.domain.model import ModelVersion
-from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_core.domain.model import MODEL_FILES, ModelVersion
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.stored_models import ModelVersionMissing
 from tidemill_jobs.monitoring.drift.representation import TextReader
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.jobs.data.building import build
 from tests.plugins.databases import new_sqlite
+from tests.plugins.exporting import one_operator_table  # noqa: F401 -- a fixture
 from tests.plugins.job_runs import run_of
 from tests.plugins.mlflow_store import new_mlflow_store
 from tests.plugins.triton import RunningTriton

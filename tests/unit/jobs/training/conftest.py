@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.plugins.exporting import one_operator_table  # noqa: F401 -- a fixture
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train

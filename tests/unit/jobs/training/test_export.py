@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 
+from tests.unit.jobs.training.networks.test_sentence_encoder import TUNED
 from tidemill_core.onnx_session import open_session
 from tidemill_core.settings.training import NetworkName
 from tidemill_jobs.training.classifier import CalibratedClassifier
@@ -26,8 +27,9 @@ EXPORTS = {"onnx": export_onnx, "torchscript": export_torchscript}
 
 @pytest.fixture(scope="session", params=get_args(NetworkName))
 def model(request: pytest.FixtureRequest, data: TrainingData, recorder: Tracker) -> TrainedModel:
-    """A small model of each network."""
-    config = TrainingConfig(request.param)
+    """A small model of each network; layers of the sentence encoder are tuned."""
+    tuned = TUNED if request.param == "sentence_encoder" else {}
+    config = TrainingConfig(request.param, tuned)
     return train(data, config, lambda _done, _message: None, recorder)
 
 
@@ -75,6 +77,15 @@ def test_onnx_is_old_enough_for_the_container(exported: dict[str, bytes]) -> Non
     model = onnx.load_model_from_string(exported["onnx"])
     assert model.ir_version <= 10
     assert {opset.domain: opset.version for opset in model.opset_import}[""] <= 21
+
+
+def test_only_a_training_that_asks_for_it_rounds(
+    model: TrainedModel, exported: dict[str, bytes]
+) -> None:
+    """By default the record says so, and the file has no int8 weights."""
+    assert (model.record.int8, model.unrounded) == (False, None)
+    graph = onnx.load_model_from_string(exported["onnx"]).graph
+    assert not [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
 
 
 def test_ids_out_of_range_are_clamped(model: TrainedModel, exported: dict[str, bytes]) -> None:

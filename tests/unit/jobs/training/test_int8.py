@@ -63,13 +63,6 @@ def test_an_answer_does_not_depend_on_its_batch(int8_model: TrainedModel, int8_f
     assert np.abs(answer(rows) - alone).max() < 1e-5
 
 
-def test_only_a_training_that_asks_for_it_rounds(model: TrainedModel) -> None:
-    """By default the record says so, and the file has no int8 weights."""
-    assert (model.record.int8, model.unrounded) == (False, None)
-    graph = onnx.load_model_from_string(export_onnx(model.classifier, model.sequence_length)).graph
-    assert not [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
-
-
 def test_weights_that_are_not_numbers_stay_so(model: TrainedModel) -> None:
     """Rounding does not hide NaN from the gates."""
     broken = rounded(model.classifier.network)
