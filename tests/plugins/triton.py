@@ -23,7 +23,7 @@ from tritonclient.grpc.service_pb2 import ModelStatistics
 
 from tidemill_core.supervisor.exec_with_parent import with_parent
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.embedded import EmbeddedTriton, prepare
+from tidemill_core.triton.embedded import CONTROL_KEY_HEADER, EmbeddedTriton, prepare
 from tidemill_core.triton.process import exec_triton
 
 CONTROL_KEY = "key-of-a-test"
@@ -99,6 +99,13 @@ class RunningTriton:
     def control(self) -> TritonControl:
         """Return a connection that has the control key."""
         return TritonControl(self.grpc_address, CONTROL_KEY)
+
+    def is_unloaded(self, model_name: str) -> bool:
+        """Return whether a model that was loaded is gone from memory, version 1 included."""
+        key = {f"triton-grpc-protocol-{CONTROL_KEY_HEADER}": CONTROL_KEY}
+        with InferenceServerClient(self.grpc_address) as client:
+            models = client.get_model_repository_index(headers=key).models
+        return [each.reason for each in models if each.name == model_name] == ["unloaded"]
 
     def statistics(self, model_name: str) -> ModelStatistics:
         """Return Triton's counts for version 1 of a model since it was loaded."""

@@ -22,7 +22,7 @@ from tidemill_core.triton.client import TritonClient
 from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.bisection import Probabilities, Rows, TokenIds, answered
-from tidemill_server.inference.pace import Pace
+from tidemill_server.inference.pace import CALL_SECONDS, Pace
 from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.inference.work import FairQueue, Work
@@ -101,8 +101,8 @@ class Coalescer:
             propensity: the probability with which the router chose the version.
 
         Returns:
-            The work. Its answer fails with DeadlineExceeded, TritonUnavailable or
-            ModelVersionNotServed if that error concerns all texts.
+            The work. Its answer fails with TritonUnavailable or ModelVersionNotServed if that error
+            concerns all texts.
 
         Raises:
             Overloaded: the answer would come after the deadline.
@@ -185,8 +185,8 @@ class Coalescer:
             work.turn = begin
         ids = model.encoder.encode([text for work in batch for text in work.texts])
         sent = clock()
-        # The longest deadline, so that a short one does not end the call for the others.
-        deadline = max(work.query.deadline for work in batch)
+        # At least the longest deadline, so that a short one does not end the call for the others.
+        deadline = max(begin + CALL_SECONDS, *(work.query.deadline for work in batch))
         rows = await answered(partial(self._call, lane, deadline, batch), ids, len(model.labels))
         self._observe(lane, batch, begin, sent - begin)
         return ids, rows
@@ -237,7 +237,7 @@ def _take(lane: _Lane, rows: int) -> list[Work]:
         if work.answer.done():
             continue
         if work.query.deadline <= now:
-            work.answer.set_exception(DeadlineExceeded(work.query.deadline - work.arrival))
+            work.expire()
             continue
         batch.append(work)
     return batch

@@ -2,6 +2,13 @@
 
 from tidemill_server.inference.admission import Overloaded
 
+CALL_SECONDS = 60.0
+"""The least time that an inference in Triton gets, whatever its callers' deadlines are.
+
+Triton 2.51 can crash, or never unload the model, after an inference that was canceled or late.
+So a call goes on without its callers, and its place is free when it has ended.
+docs/decisions/unwaited-inferences.md says more.
+"""
 _SMOOTHING = 0.2
 
 

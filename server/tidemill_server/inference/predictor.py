@@ -100,7 +100,7 @@ class Predictor:
         try:
             work = self._coalescer.submit(choice.model, query, texts, choice.propensity)
             try:
-                return await work.answer
+                return await work.answered()
             except (DeadlineExceeded, asyncio.CancelledError):
                 _note_given_up(admission, work)
                 raise
@@ -140,7 +140,7 @@ class Predictor:
         try:
             for i in range(0, len(texts), MAX_ROWS_A_WORK):
                 part = texts[i : i + MAX_ROWS_A_WORK]
-                await self._coalescer.submit(shadow, copy, part, 1.0).answer
+                await self._coalescer.submit(shadow, copy, part, 1.0).answered()
         except TidemillError as error:
             log.warning("shadow_failed", version=shadow.version, reason=error.reason)
 

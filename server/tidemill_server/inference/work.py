@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from opentelemetry.trace import Span
 
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.errors import TidemillError
+from tidemill_core.errors import DeadlineExceeded, TidemillError
 from tidemill_server.inference.query import Query
 
 QUANTUM_ROWS = 16
@@ -44,6 +44,24 @@ class Work:
         self.answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         self.arrival = arrival
         self.turn = inf
+
+    async def answered(self) -> list[Answer]:
+        """Return the answer; wait for it until the deadline.
+
+        Raises:
+            TidemillError: DeadlineExceeded, or the error that concerns all texts.
+        """
+        timer = asyncio.get_running_loop().call_at(self.query.deadline, self.expire)
+        try:
+            return await self.answer
+        finally:
+            timer.cancel()
+
+    def expire(self) -> None:
+        """Fail with DeadlineExceeded, unless there is an answer."""
+        if not self.answer.done():
+            seconds = self.query.deadline - self.arrival
+            self.answer.set_exception(DeadlineExceeded(seconds))
 
 
 class _Caller(Generic[Item]):

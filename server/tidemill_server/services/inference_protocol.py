@@ -3,8 +3,8 @@
 Requests are decoded, checked and encoded again, so Triton gets exactly the checked content. Its
 answers are passed on as bytes. A caller's metadata is not, because Triton reads control keys in it.
 
-The requests of a stream become unary calls to Triton. Triton 2.51 never unloads a model after a
-stream on it was canceled with requests in flight; a canceled unary call has no such effect.
+The requests of a stream become unary calls to Triton. An inference goes on when its caller is gone,
+and keeps its room in admission until it ends; `pace.CALL_SECONDS` says why.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tidemill_core.errors import (
 )
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.admission import Admission, Overloaded, TaskAdmission
-from tidemill_server.inference.pace import Pace
+from tidemill_server.inference.pace import CALL_SECONDS, Pace
 from tidemill_server.rpc.call import Call
 from tidemill_server.rpc.methods import Behavior
 from tidemill_server.services.deadline import deadline_of, item_deadline_of
@@ -61,6 +61,7 @@ class InferenceProtocol:
         self._metrics = metrics
         self._models = {model_name(t, form): t for t in admissions for form in MODEL_FILES}
         self._paces = {name: Pace() for name in self._models}
+        self._calls: set[asyncio.Task[bytes]] = set()
 
     def behaviors(self) -> dict[str, Behavior]:
         """Return a behavior for each method of the service."""
@@ -107,10 +108,7 @@ class InferenceProtocol:
         except ResourceExhausted as error:
             self._metrics.shed(task, error.reason).inc()
             raise
-        try:
-            return await self._infer(request, deadline, pb.ModelInferResponse(), admission)
-        finally:
-            admission.leave(rows)
+        return await self._infer(request, deadline, pb.ModelInferResponse(), admission)
 
     def _stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
@@ -149,10 +147,7 @@ class InferenceProtocol:
         except DeadlineExceeded as error:  # while waiting for admission: Triton was not called
             self._metrics.shed(task, Overloaded.reason).inc()
             raise Overloaded(str(error)) from error
-        try:
-            await self._infer(request, deadline, answer, admission)
-        finally:
-            admission.leave(rows)
+        await self._infer(request, deadline, answer, admission)
 
     async def _infer(
         self,
@@ -161,12 +156,38 @@ class InferenceProtocol:
         answer: pb.ModelInferResponse,
         admission: Admission,
     ) -> bytes:
-        """Call Triton for an admitted request, and report its times to admission."""
+        """Call Triton for an admitted request, which leaves when the call has ended."""
+
+        def leave(call: asyncio.Task[bytes]) -> None:
+            self._calls.discard(call)
+            admission.leave(rows_of(request))
+            if not call.cancelled():
+                call.exception()  # nothing else asks for it if the caller is gone
+
+        call = asyncio.create_task(self._call(request, deadline, answer, admission))
+        self._calls.add(call)
+        call.add_done_callback(leave)
+        seconds = _seconds_to(deadline)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(call)
+        except TimeoutError as error:
+            raise DeadlineExceeded(seconds) from error
+
+    async def _call(
+        self,
+        request: pb.ModelInferRequest,
+        deadline: float,
+        answer: pb.ModelInferResponse,
+        admission: Admission,
+    ) -> bytes:
+        """Call Triton, and report its times to admission."""
         clock, pace = asyncio.get_running_loop().time, self._paces[request.model_name]
         begin = clock()
         pace.in_flight += 1
         try:
-            found = await self._triton.ask("ModelInfer", request, deadline - begin, answer)
+            seconds = max(CALL_SECONDS, deadline - begin)
+            found = await self._triton.ask("ModelInfer", request, seconds, answer)
         finally:
             seconds = clock() - begin
             pace.in_flight -= 1

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.guarded import Guarded, running_guarded
 from tests.plugins.triton import RunningTriton
+from tidemill_core.errors import TidemillError
 
 
 @contextlib.contextmanager
@@ -74,10 +75,17 @@ def outages_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
 
 @pytest.fixture
 def frail_triton(outages_triton: RunningTriton) -> RunningTriton:
-    """Return a Triton that tests stop and kill; it runs again if it died in an earlier test."""
-    if outages_triton.process.poll() is not None:
+    """Return a Triton that tests stop and kill; it starts anew if it does not serve its models."""
+    if outages_triton.process.poll() is not None or not _serves(outages_triton):
+        outages_triton.kill()
         outages_triton.start()
     return outages_triton
+
+
+def _serves(triton: RunningTriton) -> bool:
+    with triton.control() as control, contextlib.suppress(TidemillError):
+        return bool(control.ready_versions("support-onnx"))
+    return False
 
 
 @pytest.fixture(scope="session")
