@@ -175,6 +175,11 @@ def _toml_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _quoted(text: str) -> str:
+    """Return a text as a word of the shell, in the quotes that a person would write."""
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!') else shlex.quote(text)
+
+
 def _print_next(folder: Path, task: str, summary: Summary) -> None:
     found = f"{counted(summary.rows, 'example')} with {counted(summary.labels, 'label')}"
     say(f"wrote {folder / WORKSPACE_FILE}: {found}")
@@ -183,6 +188,6 @@ def _print_next(folder: Path, task: str, summary: Summary) -> None:
     say("next:")
     text = " ".join(summary.first_text[:60].split())
     commands = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
-    commands += ["tidemill up", f"tidemill predict {task} {shlex.quote(text)}   # another terminal"]
+    commands += ["tidemill up", f"tidemill predict {task} {_quoted(text)}   # another terminal"]
     for command in commands:
         stdout().print(f"  {shown(command)}", soft_wrap=True)

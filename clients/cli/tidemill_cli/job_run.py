@@ -110,6 +110,8 @@ def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in result.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", one) for inner, one in _flat(value))
+        elif value == []:
+            yield name, "none"
         elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
             yield name, f"{len(value)}: --json shows them"
         elif isinstance(value, list) and all(isinstance(one, int | float) for one in value):

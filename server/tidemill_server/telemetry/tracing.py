@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # part of the extra [phoenix]
 Metadata = Iterable[tuple[str, str | bytes]]
 """A call's metadata in gRPC's form."""
 
+_UNTRACED = "Health/"
+"""Health checks come each second, and would hide the calls of callers."""
 _CARRIED = ("traceparent", "tracestate")
 
 current_span: ContextVar[Span] = ContextVar("current_span", default=INVALID_SPAN)
@@ -70,7 +72,7 @@ class Tracing:
             metadata: the call's metadata; a W3C `traceparent` in it is the span's parent and
                 decides whether the call is traced.
         """
-        if not self._is_on:
+        if not self._is_on or method.startswith(_UNTRACED):
             return INVALID_SPAN
         carried = {k: v for k, v in metadata if k in _CARRIED and isinstance(v, str)}
         parent = self._propagator.extract(carried) if carried else None

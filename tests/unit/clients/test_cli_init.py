@@ -108,6 +108,23 @@ def test_init_counts_the_rows_that_no_model_learns_from(
 
 
 @pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Where is it?", "'Where is it?'"),
+        ("I don't know", '"I don\'t know"'),
+        ("isn't $HOME", "'isn'\"'\"'t $HOME'"),
+    ],
+)
+def test_the_example_is_quoted_as_people_do(
+    text: str, word: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An apostrophe is in double quotes, unless the shell would read more than that there."""
+    (workspace / "rows.csv").write_text(f"text,label\n{text},x\nb,y\n")
+    assert run(["init", "new", "--data", "rows.csv", "--task", "desk"]) == 0
+    assert f"tidemill predict desk {word}   # another" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
         ("a.jsonl", b'{"text": "a", "label": "x"}\n[1]\n', "line 2: not a JSON object"),

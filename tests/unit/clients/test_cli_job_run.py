@@ -30,7 +30,7 @@ def test_a_result_has_a_line_for_each_name(
         "labels_added card",
         "fee",
         "matrix 2: --json shows them",
-        "nothing",
+        "nothing none",
         "steps 5, 25.5",
         "worst 1: --json shows them",
     ]

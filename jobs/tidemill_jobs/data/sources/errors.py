@@ -56,7 +56,7 @@ class MissingColumn(DataError):
         self, place: str, name: str, there: Iterable[str], cure: str | None = None
     ) -> None:
         cure = cure or "name a column that exists, or fix the data"
-        problem = f"{place}: no column {name!r} among {listed(there)}; {cure}"
+        problem = f"{place}: no column {name!r}; it has: {listed(there)}; {cure}"
         super().__init__("MISSING_COLUMN", problem)
 
 

@@ -271,6 +271,10 @@ def test_evidently_runs_in_a_sandbox(open_page: OpenPage) -> None:
     frame = page.frame_locator("iframe")
     assert frame.locator("h1").inner_text() == "Evidently"
     assert "no cookie" in frame.locator("body").inner_text()
+    with page.expect_popup() as opened:
+        page.click("#evidently-alone")
+    assert opened.value.inner_text("h1") == "Evidently"
+    assert "no cookie" in opened.value.inner_text("body")
 
 
 def test_a_key_is_made_shown_once_and_revoked(open_page: OpenPage, site: ConsoleSite) -> None:

@@ -42,6 +42,16 @@ def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -
     return trace_id(span)
 
 
+def test_health_checks_are_not_traced(receiver: tuple[Receiver, str]) -> None:
+    """They come each second, so with `sample = 1` they would hide the calls of callers."""
+    kept, url = receiver
+    tracing = tracing_to(url, sample=1.0)
+    assert tracing.begin("Health/Check", SAMPLED) is INVALID_SPAN
+    serve(tracing, ())
+    tracing.close()
+    assert [span.name for span in kept.spans] == [PREDICT]
+
+
 def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> None:
     """The caller's W3C context is the span's parent, and the span has the call's status."""
     kept, url = receiver

@@ -47,7 +47,7 @@ def test_a_small_parquet_file_with_a_long_text_in_each_row(tmp_path: Path) -> No
     ("name", "content", "told"),
     [
         ("notes.log", "text\na\n", r"there is no file to read at .*; fix the path; .* \.parquet$"),
-        ("rows.csv", "text;label\na;b\n", "no column 'text' .* with commas in a .csv file"),
+        ("rows.csv", "text;label\na;b\n", "no column 'text'; .* with commas in a .csv file"),
         ("rows.parquet", "text", "cannot be read: .*; write the file again; the next run reads it"),
         ("rows.csv.gz", "text", "cannot be read: .*; fix it; the next run reads it"),
     ],

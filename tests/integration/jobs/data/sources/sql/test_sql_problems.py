@@ -62,7 +62,7 @@ def test_nothing_can_be_written(postgres_url: str) -> None:
 @pytest.mark.parametrize(
     ("values", "reason", "told"),
     [
-        ({"text_column": "body"}, "MISSING_COLUMN", "no column 'body' among id, changed, text"),
+        ({"text_column": "body"}, "MISSING_COLUMN", "no column 'body'; it has: id, changed, text"),
         ({"table": "tickes"}, "SOURCE_UNREADABLE", "tickes"),
         ({"query": "SELEC id"}, "SOURCE_UNREADABLE", "db:query"),
         ({"cursor_column": "label"}, "CURSOR_NOT_UNIQUE", "several rows have a in 'label'"),

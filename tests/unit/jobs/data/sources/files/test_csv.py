@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_used_is_refused(path: Path, content: bytes, reaso
 
 def test_a_missing_column_is_named_with_those_there(path: Path) -> None:
     """The error names the missing column, the line and the existing columns."""
-    with pytest.raises(DataError, match=r"line 1: no column 'label' among text, category"):
+    with pytest.raises(DataError, match=r"line 1: no column 'label'; it has: text, category"):
         _read(path, "text,category\nx,a\n")
 
 

@@ -169,7 +169,7 @@ def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         ({"text": [1], "label": ["a"]}, "WRONG_COLUMN_TYPE", "column 'text' is int64"),
         ({"text": ["x"], "label": [0.5]}, "WRONG_COLUMN_TYPE", "column 'label' is double"),
         ({"text": [["x"]], "label": ["a"]}, "WRONG_COLUMN_TYPE", "column 'text' is large_list"),
-        ({"body": ["x"], "label": ["a"]}, "MISSING_COLUMN", "no column 'text' among body, label"),
+        ({"body": ["x"], "label": ["a"]}, "MISSING_COLUMN", "'text'; it has: body, label"),
         ({"text": [], "label": []}, "NO_ROWS", "no rows"),
     ],
 )

@@ -111,6 +111,6 @@ def test_columns_may_be_named_as_our_own(tmp_path: Path, suffix: str, name: str)
 def test_an_error_names_a_few_columns_of_many(tmp_path: Path) -> None:
     """The message can be shown for any number and any names of columns."""
     names = ", ".join(f'"c{n}": 1' for n in range(1000))
-    with pytest.raises(DataError, match=r"among .ud800, c0, c1, .*, and others") as caught:
+    with pytest.raises(DataError, match=r"it has: .ud800, c0, c1, .*, and others") as caught:
         json_lines(tmp_path, f'{{"\\ud800": 1, {names}}}')
     assert len(str(caught.value).encode()) < 1000
