@@ -28,17 +28,21 @@ async def client_of(*tritons: FakeTriton) -> AsyncIterator[TritonClient]:
     await client.close()
 
 
-@pytest.mark.parametrize("clients", ["the front", "the jobs"])
-async def test_calls_take_turns(clients: str, token_ids: Any) -> None:
-    """Calls one after another go to both Tritons alike."""
+async def test_calls_take_turns(token_ids: Any) -> None:
+    """The front's calls one after another go to both Tritons alike."""
     with FakeTriton() as one, FakeTriton() as other:
         async with client_of(one, other) as client:
-            with TritonControl(f"{one.address},{other.address}", "key") as control:
-                for _ in range(10):
-                    if clients == "the front":
-                        await client.infer(MODEL, 1, token_ids(1), 10)
-                    else:
-                        control.infer(MODEL, 1, token_ids(1))
+            for _ in range(10):
+                await client.infer(MODEL, 1, token_ids(1), 10)
+        assert (len(one.calls), len(other.calls)) == (5, 5)
+
+
+def test_calls_of_the_jobs_take_turns(token_ids: Any) -> None:
+    """The jobs' calls one after another go to both Tritons alike."""
+    with FakeTriton() as one, FakeTriton() as other:
+        with TritonControl(f"{one.address},{other.address}", "key") as control:
+            for _ in range(10):
+                control.infer(MODEL, 1, token_ids(1))
         assert (len(one.calls), len(other.calls)) == (5, 5)
 
 
