@@ -19,7 +19,7 @@ from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
-from tidemill_core.domain.model import Deployment, ModelVersion
+from tidemill_core.domain.model import ModelVersion
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.report import Report
 from tidemill_core.errors import InvalidArgument
@@ -225,15 +225,6 @@ def gate_result(value: GateResult) -> model_service_pb2.GateResult:
     """Convert a gate's verdict."""
     verdict = f"GATE_VERDICT_{value.verdict}"
     return message(model_service_pb2.GateResult, value, verdict=verdict)
-
-
-def deployment(value: Deployment) -> model_service_pb2.Deployment:
-    """Convert a deployment."""
-    shares = [
-        model_service_pb2.TrafficShare(model_version=version, percent=percent)
-        for version, percent in sorted(value.canaries.items())
-    ]
-    return message(model_service_pb2.Deployment, value, canaries=shares)
 
 
 def report(value: Report) -> monitoring_service_pb2.Report:

@@ -6,7 +6,7 @@ import grpc
 
 from tidemill_cli.connection import new_client
 from tidemill_cli.failure import CommandFailed
-from tidemill_cli.status import health_of, task_service
+from tidemill_cli.health import health_of, task_service
 from tidemill_cli.target import target_of
 from tidemill_client import TidemillError
 

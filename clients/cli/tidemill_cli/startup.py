@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from tidemill_cli.connection import new_client
-from tidemill_cli.status import health_of, task_service
+from tidemill_cli.health import health_of, task_service
 from tidemill_cli.target import target_of
 from tidemill_cli.unserved import damaged_champion, no_first_model, trouble_of, unapproved
 from tidemill_client import TidemillError

@@ -1,12 +1,10 @@
 """`tidemill status`."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-import grpc
 import typer
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rich.text import Text
 
 from tidemill.v1.model_service_pb2 import (
@@ -14,14 +12,16 @@ from tidemill.v1.model_service_pb2 import (
     ListDeploymentsRequest,
     ListModelVersionsRequest,
     ModelVersion,
+    ServedTask,
 )
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import CommandFailed, NotNow
+from tidemill_cli.health import UNKNOWN, health_of, task_service
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_cli.local import missing_module
 from tidemill_cli.options import Address, AsJson
 from tidemill_cli.output import percent, print_json, print_table, say, stdout
-from tidemill_cli.tasks import tasks_of
+from tidemill_cli.tasks import served_tasks
 from tidemill_cli.unserved import awaiting_approval, unapproved, why_unserved
 from tidemill_cli.workspace_storage import note_pending_migration
 from tidemill_client import TidemillClient, TidemillError, translated_errors
@@ -34,7 +34,6 @@ app = typer.Typer(add_completion=False)
 _INTERVAL_SECONDS = 0.5
 _RECENT = 1000
 _SERVING = "SERVING"
-_UNKNOWN = "SERVICE_UNKNOWN"
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,11 @@ class TaskStatus:
 
     Attributes:
         task: the task.
-        health: `SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`.
+        health: `SERVING`, `NOT_SERVING` or `SERVICEUNKNOWN`.
         champion: the version that answers; None if there is none yet, or it is not known.
         champion_accuracy: on the hold-out, in [0, 1]; None if it was not measured.
         versions: the number of versions; None if the database is away.
+        canaries: the versions that answer a share of the callers.
         problem: what is wrong, and what to do; empty if nothing is.
         awaiting_approval: the newest version that waits for an approval, if it is newer than the
             champion.
@@ -57,6 +57,7 @@ class TaskStatus:
     champion: int | None
     champion_accuracy: float | None
     versions: int | None
+    canaries: tuple[int, ...] = ()
     problem: str = ""
     awaiting_approval: int | None = None
 
@@ -116,33 +117,6 @@ def status(
         raise CommandFailed(_not_serving(found))
 
 
-def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECONDS) -> str:
-    """Return a service's health; that of a service that is not registered is SERVICE_UNKNOWN.
-
-    Args:
-        client: a connection to the server.
-        service: empty for the server itself, or from `task_service`.
-        timeout: seconds to wait for an answer.
-
-    Raises:
-        TidemillError: the server cannot be reached.
-    """
-    try:
-        with translated_errors():
-            request = HealthCheckRequest(service=service)
-            answer = client.health.Check(request, timeout=timeout).status
-    except TidemillError as error:
-        if error.code is grpc.StatusCode.NOT_FOUND:
-            return _UNKNOWN
-        raise
-    return str(HealthCheckResponse.ServingStatus.Name(answer))
-
-
-def task_service(task: str) -> str:
-    """Return the service name of a task's health."""
-    return f"tidemill.task.{task}"
-
-
 def _wait(address: str, deadline: float) -> Status:
     """Return the status once every task is served, or at the deadline.
 
@@ -162,9 +136,11 @@ def _wait(address: str, deadline: float) -> Status:
 
 def _look(address: str) -> Status:
     with connected(address) as client:
-        tasks = [_task_status(client, task) for task in tasks_of(client, address)]
-        if address:  # leave out tasks that it no longer serves
-            tasks = [task for task in tasks if task.health != _UNKNOWN]
+        served = {each.task: each for each in served_tasks(client)}
+        tasks = [
+            _task_status(client, served.get(task, ServedTask(task=task)))
+            for task in (served if address else load_settings().tasks)
+        ]
         return Status(health_of(client, ""), tasks, [] if address else _processes())
 
 
@@ -184,27 +160,29 @@ def _print_processes(processes: "list[ProcessStatus]") -> None:
         print_table(columns, rows, empty="")
 
 
-def _task_status(client: TidemillClient, task: str) -> TaskStatus:
-    health = health_of(client, task_service(task))
+def _task_status(client: TidemillClient, served: ServedTask) -> TaskStatus:
+    health = health_of(client, task_service(served.task))
+    canaries = tuple(each.model_version for each in served.canaries)
     try:
         with translated_errors():
-            return _stored_status(client, task, health)
+            return replace(_stored_status(client, served.task, health), canaries=canaries)
     except TidemillError as error:
         if error.reason != "STORAGE_UNAVAILABLE":
             raise
         problem = f"{error.message}; tasks that are {_SERVING} still answer predictions"
-        return TaskStatus(task, health, None, None, None, problem)
+        champion = served.champion or None
+        return TaskStatus(served.task, health, champion, None, None, canaries, problem)
 
 
 def _stored_status(client: TidemillClient, task: str, health: str) -> TaskStatus:
     request = ListModelVersionsRequest(task=task)
     versions = collect(client.models.ListModelVersions, request, _RECENT)
-    champion = None if health == _UNKNOWN else _champion(client, task)
+    champion = None if health == UNKNOWN else _champion(client, task)
     accuracy = None if champion is None else champion.measures.get("accuracy")
     number = None if champion is None else champion.model_version
     problem = _problem(client, task, health)
     waiting = awaiting_approval(versions, number)
-    return TaskStatus(task, health, number, accuracy, len(versions), problem, waiting)
+    return TaskStatus(task, health, number, accuracy, len(versions), (), problem, waiting)
 
 
 def _champion(client: TidemillClient, task: str) -> ModelVersion | None:
@@ -219,17 +197,18 @@ def _champion(client: TidemillClient, task: str) -> ModelVersion | None:
 def _problem(client: TidemillClient, task: str, health: str) -> str:
     if health == _SERVING:
         return ""
-    if health == _UNKNOWN:
+    if health == UNKNOWN:
         return f"the server does not know {task}: `tidemill restart` makes it read its settings"
     return why_unserved(client, task)
 
 
 def _row(task: TaskStatus) -> tuple[object, ...]:
-    if task.versions is None:
-        return task.task, _colored(task.health), "unknown", "", ""
-    champion = "none yet" if task.champion is None else f"version {task.champion}"
+    none = "unknown" if task.versions is None else "none yet"
+    champion = f"version {task.champion}" if task.champion else none
+    serving = ", ".join([champion, *(f"canary {each}" for each in task.canaries)])
     accuracy = "" if task.champion_accuracy is None else percent(task.champion_accuracy)
-    return task.task, _colored(task.health), champion, accuracy, task.versions
+    versions = "" if task.versions is None else task.versions
+    return task.task, _colored(task.health), serving, accuracy, versions
 
 
 def _colored(health: str) -> Text:

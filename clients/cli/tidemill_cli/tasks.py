@@ -8,14 +8,11 @@ one.
 import re
 from collections.abc import Sequence
 
-from tidemill.v1.job_service_pb2 import ListJobRunsRequest
-from tidemill.v1.model_service_pb2 import ListDeploymentsRequest
+from tidemill.v1.model_service_pb2 import ListTasksRequest, ServedTask
 from tidemill_cli.failure import TaskNotNamed, WrongUsage
-from tidemill_cli.listing import collect
+from tidemill_cli.listing import CALL_SECONDS
 from tidemill_client import PermissionDenied, TidemillClient, translated_errors
 from tidemill_core.settings import TASK_NAME, load_settings
-
-_RECENT = 1000
 
 
 def the_task(client: TidemillClient, task: str, address: str) -> str:
@@ -73,9 +70,12 @@ def only_one(tasks: Sequence[str]) -> str:
 
 
 def tasks_of(client: TidemillClient, address: str) -> list[str]:
-    """Return the tasks in this folder's settings, or else the server's that have models or runs."""
+    """Return the tasks in this folder's settings, or else the server's."""
     if not address and (tasks := list(load_settings().tasks)):
         return tasks
-    deployed = collect(client.models.ListDeployments, ListDeploymentsRequest(), _RECENT)
-    runs = collect(client.jobs.ListJobRuns, ListJobRunsRequest(), _RECENT)
-    return sorted({one.task for one in (*deployed, *runs)})
+    return [each.task for each in served_tasks(client)]
+
+
+def served_tasks(client: TidemillClient) -> list[ServedTask]:
+    """Return the server's tasks and the versions that answer; its database may be away."""
+    return list(client.models.ListTasks(ListTasksRequest(), timeout=CALL_SECONDS).tasks)

@@ -153,6 +153,7 @@ ROUTES = (
         "DatasetService/GetDatasetVersion",
         "dataset_version",
     ),
+    Route("GET", "/v1/tasks", "ModelService/ListTasks"),
     Route("GET", "/v1/models", "ModelService/ListModelVersions", example={"task": "TASK"}),
     Route(
         "PUT",

@@ -10,7 +10,7 @@ from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, model_name
 from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.domain.traffic import Traffic
-from tidemill_core.errors import InvalidArgument, VersionNotLoaded
+from tidemill_core.errors import FailedPrecondition, InvalidArgument, VersionNotLoaded
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
@@ -66,6 +66,16 @@ class ModelHandler:
     tracked_runs: TrackedRunStore
     load_seconds: float = 20.0
     """How long a promotion waits for Triton to load the version; less than the CLI waits."""
+
+    def tasks(self) -> dict[str, Deployment | None]:
+        """Return the deployment of each task, by name; None if no version can answer."""
+        return {task: self._deployment(task) for task in sorted(self.router.tasks)}
+
+    def _deployment(self, task: str) -> Deployment | None:
+        try:
+            return self.router.routes(task).deployment
+        except FailedPrecondition:
+            return None
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:

@@ -102,6 +102,7 @@ class Router:
 
     Attributes:
         reads: how often the database was read.
+        tasks: the settings of the tasks, by name.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Router:
     ) -> None:
         self._store = models
         self._repository = repository
-        self._tasks = tasks
+        self.tasks = tasks
         # None for a task whose champion cannot be read.
         self._routes: dict[str, TaskRoutes | None] = {}
         self._refreshing = asyncio.Lock()
@@ -145,9 +146,9 @@ class Router:
         Raises:
             InvalidArgument: the task does not exist.
         """
-        settings = self._tasks.get(task)
+        settings = self.tasks.get(task)
         if settings is None:
-            known = ", ".join(sorted(self._tasks)) or "none"
+            known = ", ".join(sorted(self.tasks)) or "none"
             problem = f"there is no task {task[:100]!r}" if task else "name the task"
             rule = f"{problem}; there are: {known}"
             raise InvalidArgument("UNKNOWN_TASK", field, rule)
@@ -194,7 +195,7 @@ class Router:
     def _read(self, before: Mapping[str, TaskRoutes | None]) -> dict[str, TaskRoutes | None]:
         after: dict[str, TaskRoutes | None] = {}
         for task, (deployment, versions) in self._store.serving().items():
-            if task not in self._tasks:
+            if task not in self.tasks:
                 continue
             held = before.get(task)
             known = {} if held is None else held.models
@@ -229,7 +230,7 @@ class Router:
             versions_missing = f"versions {sorted(missing)} of {deployment.task!r}"
             raise ModelVersionMissing(versions_missing, "not in the catalog")
         labels = frozenset(label for model in models.values() for label in model.labels)
-        accepted = self._tasks[deployment.task].labels.accepted()
+        accepted = self.tasks[deployment.task].labels.accepted()
         return TaskRoutes(deployment, models, labels | accepted)
 
     def _load(self, version: ModelVersion) -> ServedModel:
@@ -240,9 +241,9 @@ class Router:
             raise ModelVersionMissing(folder, "it is being fetched")
         manifest, encoder = self._repository.manifest(*place), self._repository.encoder(*place)
         rates = manifest.labels == REWARD_LABELS
-        if rates is not (self._tasks[version.task].kind == "preference"):
+        if rates is not (self.tasks[version.task].kind == "preference"):
             detail = f"version {version.version} of {version.task!r} is not of the task's kind"
             raise DataError("KIND_CHANGED", f"{detail}: train a new version")
         name = model_name(version.task, version.model_format)
-        threshold = max(self._tasks[version.task].abstain_below, manifest.abstain_below)
+        threshold = max(self.tasks[version.task].abstain_below, manifest.abstain_below)
         return ServedModel(version.task, name, version.version, manifest.labels, encoder, threshold)

@@ -87,6 +87,7 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "FindExamples": _SEE_ANY,
     },
     "tidemill.v1.ModelService": {
+        "ListTasks": _SEE_ANY,
         "ListModelVersions": _SEE,
         "GetModelVersion": _SEE,
         "ListDeployments": _SEE,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from tidemill.v1 import model_service_pb2 as pb
-from tidemill_server import convert, convert_runs
+from tidemill_server import convert, convert_runs, convert_traffic
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.rollout import RolloutHandler
@@ -45,21 +45,27 @@ class ModelServicer:
         """Make a trusted version the champion."""
         change = convert.value_of(NewChange, request)
         deployment = await self._handler.promote(change, request.model_version)
-        return pb.PromoteModelVersionResponse(deployment=convert.deployment(deployment))
+        return pb.PromoteModelVersionResponse(deployment=convert_traffic.deployment(deployment))
 
     async def RollbackModel(
         self, request: pb.RollbackModelRequest, _: object
     ) -> pb.RollbackModelResponse:
         """Make the previous champion answer again."""
         deployment = await self._handler.rollback(convert.value_of(NewChange, request))
-        return pb.RollbackModelResponse(deployment=convert.deployment(deployment))
+        return pb.RollbackModelResponse(deployment=convert_traffic.deployment(deployment))
 
     async def SetTraffic(self, request: pb.SetTrafficRequest, _: object) -> pb.SetTrafficResponse:
         """Set the canaries and shadows."""
         canaries = convert.canaries(request)
         change = convert.value_of(NewChange, request)
         deployment = await self._handler.set_traffic(change, canaries, request.shadows)
-        return pb.SetTrafficResponse(deployment=convert.deployment(deployment))
+        return pb.SetTrafficResponse(deployment=convert_traffic.deployment(deployment))
+
+    async def ListTasks(self, _: pb.ListTasksRequest, __: object) -> pb.ListTasksResponse:
+        """List the tasks and the versions that answer."""
+        return pb.ListTasksResponse(
+            tasks=[convert_traffic.served_task(*each) for each in self._handler.tasks().items()]
+        )
 
     async def ListDeployments(
         self, request: pb.ListDeploymentsRequest, _: object
@@ -67,7 +73,7 @@ class ModelServicer:
         """List traffic changes, newest first."""
         found, token = await self._handler.list_deployments(request.task, convert.page(request))
         return pb.ListDeploymentsResponse(
-            deployments=map(convert.deployment, found), next_page_token=token
+            deployments=map(convert_traffic.deployment, found), next_page_token=token
         )
 
     async def ApproveModelVersion(

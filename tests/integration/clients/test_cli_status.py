@@ -97,7 +97,10 @@ def test_a_database_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The status shows that the tasks still answer, and its error says what is wrong."""
+    """The status shows that the tasks still answer, and its error says what is wrong.
+
+    So does the status of a server elsewhere, whose tasks and versions the server itself names.
+    """
     workspace = Workspace(tmp_path, {"support": 1})
     monkeypatch.chdir(tmp_path)
     with Front(workspace, triton.grpc_address) as front:
@@ -105,15 +108,19 @@ def test_a_database_that_is_away(
         assert run(["status"]) == 0
         with workspace.storage.database.write() as connection:
             connection.execute(text("ALTER TABLE model_versions RENAME TO away"))
-        capsys.readouterr()
-        assert run(["status"]) == 1
-    printed = capsys.readouterr()
-    shown = [line.split() for line in printed.out.splitlines()[1:3]]
-    assert shown == [["(server)", "SERVING"], ["support", "SERVING", "unknown"]]
-    assert printed.err == (
-        "error: the database cannot be reached, is locked or is full; tasks that are SERVING still "
-        "answer predictions\n"
-    )
+        for command in (["status"], ["status", "--address", front.address]):
+            capsys.readouterr()
+            assert run(command) == 1
+            printed = capsys.readouterr()
+            shown = [line.split() for line in printed.out.splitlines()[1:3]]
+            assert shown == [["(server)", "SERVING"], ["support", "SERVING", "version", "1"]]
+            assert printed.err == (
+                "error: the database cannot be reached, is locked or is full; tasks that are "
+                "SERVING still answer predictions\n"
+            )
+        assert run(["status", "--address", front.address, "--json"]) == 1
+        (task,) = json.loads(capsys.readouterr().out)["tasks"]
+        assert (task["champion"], task["canaries"], task["versions"]) == (1, [], None)
 
 
 def test_a_start_names_a_damaged_champion_once(

@@ -35,6 +35,11 @@ class ModelServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListTasks = channel.unary_unary(
+                '/tidemill.v1.ModelService/ListTasks',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.ListTasksRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ListTasksResponse.FromString,
+                _registered_method=True)
         self.ListModelVersions = channel.unary_unary(
                 '/tidemill.v1.ModelService/ListModelVersions',
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ListModelVersionsRequest.SerializeToString,
@@ -100,6 +105,14 @@ class ModelServiceStub:
 class ModelServiceServicer:
     """Shows model versions and controls which of them answer.
     """
+
+    def ListTasks(self, request, context):
+        """Lists the server's tasks and the versions that answer, from its memory: also while the database
+        does not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListModelVersions(self, request, context):
         """Lists model versions, newest first.
@@ -193,6 +206,11 @@ class ModelServiceServicer:
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTasks,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ListTasksRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.ListTasksResponse.SerializeToString,
+            ),
             'ListModelVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelVersions,
                     request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ListModelVersionsRequest.FromString,
@@ -264,6 +282,33 @@ def add_ModelServiceServicer_to_server(servicer, server):
 class ModelService:
     """Shows model versions and controls which of them answer.
     """
+
+    @staticmethod
+    def ListTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/ListTasks',
+            tidemill_dot_v1_dot_model__service__pb2.ListTasksRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListModelVersions(request,

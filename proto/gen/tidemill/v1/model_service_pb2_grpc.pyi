@@ -33,6 +33,10 @@ class ModelServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
+    ListTasks: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListTasksRequest, _model_service_pb2.ListTasksResponse]
+    """Lists the server's tasks and the versions that answer, from its memory: also while the database
+    does not answer.
+    """
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelVersionsRequest, _model_service_pb2.ListModelVersionsResponse]
     """Lists model versions, newest first."""
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]
@@ -72,6 +76,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Shows model versions and controls which of them answer."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListTasks: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListTasksRequest, _model_service_pb2.ListTasksResponse]  # type: ignore[assignment]
+    """Lists the server's tasks and the versions that answer, from its memory: also while the database
+    does not answer.
+    """
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelVersionsRequest, _model_service_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists model versions, newest first."""
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]  # type: ignore[assignment]
@@ -108,6 +116,16 @@ class ModelServiceAsyncStub(ModelServiceStub):
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows model versions and controls which of them answer."""
+
+    @_abc_1.abstractmethod
+    def ListTasks(
+        self,
+        request: _model_service_pb2.ListTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListTasksResponse, _abc.Awaitable[_model_service_pb2.ListTasksResponse]]:
+        """Lists the server's tasks and the versions that answer, from its memory: also while the database
+        does not answer.
+        """
 
     @_abc_1.abstractmethod
     def ListModelVersions(

@@ -289,6 +289,28 @@ export interface SetTrafficResponse {
   deployment: Deployment | undefined;
 }
 
+/** A task of the server, and the versions that answer its callers. */
+export interface ServedTask {
+  /** The task. */
+  task: string;
+  /** The version that answers callers; 0 if none can. */
+  champion: number;
+  /** The versions that answer a share of the callers. */
+  canaries: TrafficShare[];
+  /** The versions that get a copy of the traffic. */
+  shadows: number[];
+}
+
+/** A request for ListTasks. */
+export interface ListTasksRequest {
+}
+
+/** The response of ListTasks. */
+export interface ListTasksResponse {
+  /** All tasks, by name. */
+  tasks: ServedTask[];
+}
+
 /** A request for ListDeployments. */
 export interface ListDeploymentsRequest {
   /** Only this task's changes; empty lists all. */
@@ -1966,6 +1988,209 @@ export const SetTrafficResponse: MessageFns<SetTrafficResponse> = {
   },
 };
 
+function createBaseServedTask(): ServedTask {
+  return { task: "", champion: 0, canaries: [], shadows: [] };
+}
+
+export const ServedTask: MessageFns<ServedTask> = {
+  encode(message: ServedTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.champion !== 0) {
+      writer.uint32(16).int32(message.champion);
+    }
+    for (const v of message.canaries) {
+      TrafficShare.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.shadows.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.shadows) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServedTask {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServedTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.champion = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.canaries.push(TrafficShare.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.shadows.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shadows.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ServedTask>, I>>(base?: I): ServedTask {
+    return ServedTask.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ServedTask>, I>>(object: I): ServedTask {
+    const message = createBaseServedTask();
+    message.task = object.task ?? "";
+    message.champion = object.champion ?? 0;
+    message.canaries = object.canaries?.map((e) => TrafficShare.fromPartial(e)) || [];
+    message.shadows = object.shadows?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListTasksRequest(): ListTasksRequest {
+  return {};
+}
+
+export const ListTasksRequest: MessageFns<ListTasksRequest> = {
+  encode(_: ListTasksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTasksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTasksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListTasksRequest>, I>>(base?: I): ListTasksRequest {
+    return ListTasksRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTasksRequest>, I>>(_: I): ListTasksRequest {
+    const message = createBaseListTasksRequest();
+    return message;
+  },
+};
+
+function createBaseListTasksResponse(): ListTasksResponse {
+  return { tasks: [] };
+}
+
+export const ListTasksResponse: MessageFns<ListTasksResponse> = {
+  encode(message: ListTasksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tasks) {
+      ServedTask.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTasksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTasksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tasks.push(ServedTask.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListTasksResponse>, I>>(base?: I): ListTasksResponse {
+    return ListTasksResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTasksResponse>, I>>(object: I): ListTasksResponse {
+    const message = createBaseListTasksResponse();
+    message.tasks = object.tasks?.map((e) => ServedTask.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseListDeploymentsRequest(): ListDeploymentsRequest {
   return { task: "", pageSize: 0, pageToken: "" };
 }
@@ -3367,6 +3592,19 @@ export const WatchRolloutResponse: MessageFns<WatchRolloutResponse> = {
 /** Shows model versions and controls which of them answer. */
 export type ModelServiceService = typeof ModelServiceService;
 export const ModelServiceService = {
+  /**
+   * Lists the server's tasks and the versions that answer, from its memory: also while the database
+   * does not answer.
+   */
+  listTasks: {
+    path: "/tidemill.v1.ModelService/ListTasks" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTasksRequest): Buffer => Buffer.from(ListTasksRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTasksRequest => ListTasksRequest.decode(value),
+    responseSerialize: (value: ListTasksResponse): Buffer => Buffer.from(ListTasksResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTasksResponse => ListTasksResponse.decode(value),
+  },
   /** Lists model versions, newest first. */
   listModelVersions: {
     path: "/tidemill.v1.ModelService/ListModelVersions" as const,
@@ -3520,6 +3758,11 @@ export const ModelServiceService = {
 } as const;
 
 export interface ModelServiceServer extends UntypedServiceImplementation {
+  /**
+   * Lists the server's tasks and the versions that answer, from its memory: also while the database
+   * does not answer.
+   */
+  listTasks: handleUnaryCall<ListTasksRequest, ListTasksResponse>;
   /** Lists model versions, newest first. */
   listModelVersions: handleUnaryCall<ListModelVersionsRequest, ListModelVersionsResponse>;
   /** Returns one model version. */
@@ -3560,6 +3803,25 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
 }
 
 export interface ModelServiceClient extends Client {
+  /**
+   * Lists the server's tasks and the versions that answer, from its memory: also while the database
+   * does not answer.
+   */
+  listTasks(
+    request: ListTasksRequest,
+    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
+  ): ClientUnaryCall;
+  listTasks(
+    request: ListTasksRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
+  ): ClientUnaryCall;
+  listTasks(
+    request: ListTasksRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTasksResponse) => void,
+  ): ClientUnaryCall;
   /** Lists model versions, newest first. */
   listModelVersions(
     request: ListModelVersionsRequest,
