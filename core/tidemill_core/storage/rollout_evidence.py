@@ -122,22 +122,24 @@ def _choices(
     connection: Connection, compared: Comparison
 ) -> tuple[dict[int, int], dict[int, Pair]]:
     """Return the candidate's answers and the answered choices, by the candidate's percent."""
-    answer = (_p.model_version, _p.propensity, _p.routing_key)
-    first = func.min(_p.predict_time)
-    query = select(*answer, func.count()).where(_chosen(compared)).group_by(*answer)
+    kind = (_p.model_version, _p.propensity)
+    query = select(*kind, func.count(), func.count(case((_p.routing_key == "", 1))))
     answers: Counter[int] = Counter()
-    without_key: Counter[tuple[int, float]] = Counter()
-    with_key = []
-    for version, propensity, key, count in connection.execute(query.order_by(first)):
+    chosen: Counter[tuple[int, float]] = Counter()
+    rows = connection.execute(query.where(_chosen(compared)).group_by(*kind))
+    for version, propensity, count, without_key in rows:
         if version == compared.candidate:
             answers[compared.percent(version, propensity)] += count
-        if key:
-            with_key.append(_Choice(version, propensity, key))
-        else:
-            without_key[version, propensity] += count
-    for choice in _first(with_key):
-        without_key[choice.version, choice.propensity] += 1
-    return dict(answers), _counted(compared, without_key)
+        chosen[version, propensity] += without_key
+    # The first answer of each routing key.
+    order = (_p.predict_time, _p.prediction_id)
+    place = func.row_number().over(partition_by=_p.routing_key, order_by=order).label("place")
+    ranked = select(*kind, place).where(_chosen(compared), _p.routing_key != "").subquery()
+    first = (ranked.c.model_version, ranked.c.propensity)
+    firsts = select(*first, func.count()).where(ranked.c.place == 1).group_by(*first)
+    for version, propensity, count in connection.execute(firsts):
+        chosen[version, propensity] += count
+    return dict(answers), _counted(compared, +chosen)
 
 
 def _verdicts(connection: Connection, compared: Comparison, renames: Renames) -> dict[str, _Choice]:

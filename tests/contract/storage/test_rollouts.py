@@ -157,9 +157,11 @@ def test_a_routing_key_counts_once(storage: Storage) -> None:
         storage.feedback.add([verdict(f"key{number}"), verdict(f"free{number}")])
     _answer(storage, "later", 2, 0.25, routing_key="k", predict_time=later(9))
     storage.feedback.add([verdict("later", model_version=2)])
+    _answer(storage, "before", 1, 0.95, routing_key="m", predict_time=later(1))
+    _answer(storage, "after", 2, 0.25, routing_key="m", predict_time=later(5))
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
-    assert found.answers == {5: 6, 25: 1, 0: 0}
-    assert found.choices == {5: Pair(4, 0)}
+    assert found.answers == {5: 6, 25: 2, 0: 0}
+    assert found.choices == {5: Pair(4, 1)}
     assert found.wrong == {5: Pair(4, 0)}
     assert found.judged == 7
 
