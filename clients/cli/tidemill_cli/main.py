@@ -173,7 +173,8 @@ def run(arguments: Sequence[str]) -> int:
         complain(str(failed))
         return failed.exit_code
     except TidemillError as error:
-        complain(f"{error} ({error.reason})")
+        detail = " ".join(error.detail.split())  # PostgreSQL's has lines and tabs
+        complain(f"{error}{detail and f': {detail}'} ({error.reason})")
         return (WrongUsage if isinstance(error, _WRONG) else CommandFailed).exit_code
     except ModuleNotFoundError as error:
         from tidemill_cli.local import missing_module

@@ -33,8 +33,10 @@ def restore(file: File, as_json: AsJson = False) -> None:
     from tidemill_core.backup.restore import restore_backup  # its packages are part of the extras
     from tidemill_core.supervisor.lock import StateDirectoryLock
 
-    if not file.is_file():
-        raise CannotRead(file, FileNotFoundError(2, "there is no such file"))
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise CannotRead(file, error) from error
     keep_files_private()
     lock = StateDirectoryLock(settings.state_dir)
     lock.acquire()
@@ -54,3 +56,5 @@ def restore(file: File, as_json: AsJson = False) -> None:
         f"{counted(len(found.files) - 1, 'file')} "
         f"of {written} UTC: start it with `tidemill up`"
     )
+    if unknown := sorted(found.tasks - settings.tasks.keys()):
+        say(f"tidemill.toml has no task {', '.join(unknown)}: add it, or its data stays unused")

@@ -8,8 +8,10 @@ Published versions of datasets and models never change, so each row has its file
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from tidemill_core.counted import counted
+from tidemill_core.dataset_copies import DATASETS
 
 FORMAT = 1
 DATABASE, STATE, MODELS, DESCRIPTION = "database.db", "state", "models", "backup.json"
@@ -32,6 +34,12 @@ class Backup:
     create_time: str
     row_counts: dict[str, int]
     files: dict[str, str]
+
+    @property
+    def tasks(self) -> set[str]:
+        """The tasks that have dataset versions."""
+        paths = (PurePosixPath(name).parts for name in self.files)
+        return {parts[2] for parts in paths if parts[:2] == (STATE, DATASETS) and len(parts) > 3}
 
 
 class RowProgress:

@@ -234,6 +234,20 @@ def test_help_names_the_variables_of_keys_and_tls(capsys: pytest.CaptureFixture[
     assert "tidemill --help" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.usefixtures("workspace")
+def test_a_database_that_is_away_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that uses the database itself shows what the database's library says, in a line."""
+    assert run(["init"]) == 0
+    monkeypatch.setenv("TIDEMILL_DATABASE_URL", "postgresql+psycopg://ann@127.0.0.1:1/mill")
+    capsys.readouterr()
+    assert run(["keys", "list"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "Connection refused" in said
+    assert said.endswith("(STORAGE_UNAVAILABLE)")
+
+
 def test_wrong_settings_are_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown setting is shown with its path, without a traceback."""
     (workspace / "tidemill.toml").write_text("[feedback]\nretrain_afer = 5\n")
