@@ -115,7 +115,14 @@ def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
             yield name, f"{len(value)}: --json shows them"
         elif isinstance(value, list) and all(isinstance(one, int | float) for one in value):
-            numbers = ", ".join(str(one) for one in value)
+            numbers = ", ".join(map(_plain, value))
             yield name, f"{sparkline(value)}  {numbers}" if name.endswith("_counts") else numbers
         else:
-            yield name, value
+            yield name, value if isinstance(value, list) else _plain(value)
+
+
+def _plain(value: object) -> str:
+    """Return a value as people read it: with six decimals, and without those that are 0."""
+    if isinstance(value, float):
+        return f"{round(value, 6) + 0.0:.12g}"  # adding 0 makes -0 0
+    return "not known" if value is None else str(value)
