@@ -16,8 +16,8 @@ from tidemill_server.security.acting import current_caller
 
 LONGEST_SECONDS = 600.0
 """Time after which a stream ends; the browser then opens another one."""
-_STILL_HERE = ": \n\n"
-"""A comment, which a browser ignores; writing it shows whether the browser is still there."""
+_STILL_HERE = "event: here\ndata:\n\n"
+"""Sent if nothing has changed: it shows each side that the other one is still there."""
 _END = "event: end\ndata:\n\n"
 
 

@@ -27,8 +27,10 @@
   // A page with data-live follows the server's events; each has the HTML of the element with its id.
   const place = document.querySelector("[data-live]");
   let events = null, silent = 0;
-  const wait = () => { silent ||= setTimeout(() => { document.getElementById("stale").hidden = false; }, 5000); };
-  const heard = () => { clearTimeout(silent); silent = 0; document.getElementById("stale").hidden = true; };
+  const stale = (is) => { document.getElementById("stale").hidden = !is; };
+  const wait = () => { silent ||= setTimeout(stale, 8000, true); };
+  const rest = () => { clearTimeout(silent); silent = 0; stale(false); };
+  const heard = () => { rest(); wait(); };
   const follow = () => {
     if (!place || document.hidden || events) return;
     const opened = events = new EventSource(place.dataset.live);
@@ -37,11 +39,10 @@
       if (shown) htmx.swap(shown, part.html, { swapStyle: "outerHTML" });
     });
     wait();
-    opened.addEventListener("open", heard);
-    opened.addEventListener("end", () => opened.close());
+    for (const each of ["open", "part", "here"]) opened.addEventListener(each, heard);
+    opened.addEventListener("end", () => { opened.close(); rest(); });
     opened.addEventListener("sign-in", (event) => location.assign(event.data));
     opened.addEventListener("error", () => {
-      wait();
       if (opened.readyState !== EventSource.CLOSED) return;  // the browser connects again by itself
       events = null;
       setTimeout(follow, 5000);
@@ -49,7 +50,7 @@
   };
   // A browser has few connections to a server, so hidden pages give theirs back.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden && events) { events.close(); events = null; heard(); }
+    if (document.hidden && events) { events.close(); events = null; rest(); }
     follow();
   });
   follow();

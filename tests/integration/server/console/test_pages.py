@@ -150,6 +150,8 @@ def test_versions_show_gates_and_change_traffic(open_page: OpenPage, site: Conso
     assert "none of 4 falls beyond chance" in page.inner_text("main")
     assert page.locator(".matrix td.wrong").count() == 3
     page.click("text=All versions")
+    beyond = "all => all.filter(each => each.scrollWidth > each.clientWidth).length"
+    assert page.locator(".scroll").evaluate_all(beyond) == 0
     page.click("text=Change it")
     page.select_option("#use-3", "shadow")
     page.fill("#traffic-why", SCRIPT)
