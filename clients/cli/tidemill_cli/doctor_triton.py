@@ -8,6 +8,8 @@ from tidemill_core.triton.addresses import resolved
 from tidemill_core.triton.server_control import ControlKeyRefused, ServerControl
 
 _ANY_MODEL = "any"
+_ATTEMPTS = 3
+"""How often a Triton is asked, for a second each: it, or this machine, may be busy."""
 
 
 def trouble_with_tritons(url: str, key: str) -> tuple[str, str] | None:
@@ -32,7 +34,7 @@ def trouble_with_tritons(url: str, key: str) -> tuple[str, str] | None:
 
 def _state(address: str, key: str) -> str:
     with closing(ServerControl(address, key)) as control:
-        if not control.is_ready():
+        if not any(control.is_ready() for _ in range(_ATTEMPTS)):
             return "silent"
         try:
             if key:
