@@ -47,7 +47,7 @@ def test_a_run_is_canceled_once(
     jobs = workspace.storage.jobs
     waiting, running, ended = (
         jobs.enqueue(RunRequest("check_drift", task, Trigger.RPC), NOW).run_id
-        for task in ("support", "mixed", "undone")
+        for task in ("support", "mixed", "swapped")
     )
     jobs.cancel(waiting, NOW)
     while (claimed := jobs.claim(NOW)) is not None and claimed.run_id != ended:
