@@ -37,6 +37,7 @@ _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
 }
 _NEXT_STEP = {
     _S.AWAITING_APPROVAL: "`tidemill models approve` lets it answer",
+    _S.RETIRED: "`tidemill models rollback` goes back to the champion before the current one",
     _S.REJECTED: "`tidemill models show` says which gates it failed",
 }
 

@@ -66,7 +66,7 @@ def require_loaded(connection: Connection, task: str, versions: Sequence[int]) -
     for version in versions:
         state = get_version(connection, task, version).state
         if state is ModelState.RETIRED:
-            raise IllegalTransition(state, "CHAMPION except by a rollback")
+            raise IllegalTransition(state, "SHADOW, CANARY or CHAMPION", what_helps(state, ()))
         if state is ModelState.VALIDATED and version not in loaded:
             raise VersionNotLoaded(task, version, "a newer version is champion")
 
@@ -77,7 +77,7 @@ def recall(connection: Connection, task: str, version: int, change: Change) -> M
         return None
     before = get_version(connection, task, version)
     if before.state is ModelState.RETIRED:
-        raise IllegalTransition(before.state, "CHAMPION except by a rollback")
+        raise IllegalTransition(before.state, ModelState.CHAMPION, what_helps(before.state, ()))
     if before.state in (ModelState.ROLLED_BACK, ModelState.VALIDATED):
         waiting = {
             "state": ModelState.VALIDATED,

@@ -150,6 +150,16 @@ def test_a_refused_promotion_names_what_can_be_promoted(storage: Storage) -> Non
         storage.models.recall(TASK, 1, change())
 
 
+def test_a_retired_champion_names_the_rollback(storage: Storage) -> None:
+    """Only a rollback makes it champion again, so both ways to traffic name that command."""
+    for version in (validated(storage), validated(storage)):
+        storage.models.promote(TASK, version, change(f"r{version}"))
+    with pytest.raises(IllegalTransition, match="CHAMPION; `tidemill models rollback`"):
+        storage.models.recall(TASK, 1, change("again"))
+    with pytest.raises(IllegalTransition, match=r"SHADOW, .*; `tidemill models rollback`"):
+        storage.models.set_traffic(TASK, Traffic({}, (1,)), change("shadow"))
+
+
 def test_a_repeated_promotion_recalls_nothing(storage: Storage) -> None:
     """A promotion that is repeated after a second rollback does not recall the version."""
     for version in (validated(storage), validated(storage)):

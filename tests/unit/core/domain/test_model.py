@@ -51,12 +51,13 @@ def test_a_forbidden_step_names_the_states_that_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("current", "command"), [(S.AWAITING_APPROVAL, "approve"), (S.REJECTED, "show")]
+    ("current", "command"),
+    [(S.AWAITING_APPROVAL, "approve"), (S.REJECTED, "show"), (S.RETIRED, "rollback")],
 )
 def test_a_forbidden_step_names_the_command_that_helps(current: ModelState, command: str) -> None:
-    """A version that waits for a person is approved first; a rejected one has its gates' words."""
-    with pytest.raises(IllegalTransition, match=f"CHAMPION; `tidemill models {command}` "):
-        step(current, S.CHAMPION)
+    """A version that waits is approved first, a rejected one is read, a retired one rolled back."""
+    with pytest.raises(IllegalTransition, match=f"CANARY; `tidemill models {command}` "):
+        step(current, S.CANARY)
 
 
 def test_model_name() -> None:
