@@ -1,5 +1,6 @@
 """Callers of the HTTP API."""
 
+import ssl
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,12 +13,15 @@ VERSIONS: tuple[Version, ...] = ("HTTP/1.1", "HTTP/2")
 TEXT = "lost my card"
 PREDICT = "/v1/tasks/support:predict"
 BODY = {"text": TEXT}
+TRUSTING_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""In clear no one is trusted, and httpx would read all authorities for each client."""
 
 
 def http(
     front: Front, version: Version = "HTTP/1.1", scheme: str = "http", **options: Any
 ) -> httpx.Client:
     """Return a client of a front that speaks one version of HTTP."""
+    options.setdefault("verify", TRUSTING_NOBODY)
     return httpx.Client(
         base_url=f"{scheme}://127.0.0.1:{front.http_port}",
         http1=version == "HTTP/1.1",

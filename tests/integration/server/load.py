@@ -34,15 +34,16 @@ class Load:
 
 
 class Callers:
-    """Callers that each ask `Predict` again as soon as they are answered.
+    """Callers that each ask `Predict` again once they are answered.
 
     Args:
         fronts: who is asked; callers take turns among them.
         count: callers, so calls in flight.
+        pause: seconds between an answer and the next call.
     """
 
-    def __init__(self, fronts: Sequence[Front], count: int) -> None:
-        self._fronts, self._count = fronts, count
+    def __init__(self, fronts: Sequence[Front], count: int, pause: float = 0.0) -> None:
+        self._fronts, self._count, self._pause = fronts, count, pause
         self._stopping = threading.Event()
         self._left = threading.Semaphore(0)
         self.load = Load([], [], [])
@@ -73,7 +74,7 @@ class Callers:
             self.load.seconds.append(time.monotonic() - start)
         else:
             self.load.failures.append(error)
-            if self._stopping.wait(0.2):
-                self._left.release()
-                return
+        if self._stopping.wait(self._pause if error is None else 0.2):
+            self._left.release()
+            return
         self._ask(front)

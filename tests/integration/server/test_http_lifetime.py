@@ -18,7 +18,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.server.asking_http import BODY, PREDICT, VERSIONS, http
+from tests.integration.server.asking_http import (
+    BODY,
+    PREDICT,
+    TRUSTING_NOBODY,
+    VERSIONS,
+    http,
+)
 from tests.integration.server.certificates import Authority
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.scraping import in_flight
@@ -215,7 +221,7 @@ def test_two_workers_are_replaced_without_a_failed_call(
         asked, stopping = [0], threading.Event()
 
         def ask_on() -> None:
-            while not stopping.is_set():
+            while not stopping.wait(0.02):
                 answer = _patiently(f"http://127.0.0.1:{workers.http_port}")
                 assert answer.status_code == 200, answer.text
                 asked[0] += 1
@@ -250,5 +256,6 @@ def _patiently(url: str) -> httpx.Response:
 
 
 def _ask(url: str) -> httpx.Response:
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    options = {"timeout": 30, "trust_env": False, "verify": TRUSTING_NOBODY}
+    with httpx.Client(base_url=url, **options) as client:
         return client.post(PREDICT, json=BODY)

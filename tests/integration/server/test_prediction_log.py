@@ -67,7 +67,7 @@ def test_a_locked_database_holds_nobody_up(
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
         prediction_id=first.prediction.prediction_id, correct=True
     )
-    with Callers([front], 8) as callers:
+    with Callers([front], 8, pause=0.005) as callers:
         with workspace.locked():
             start = time.monotonic()
             given = front.feedback.SubmitFeedback.future(verdict, timeout=30)

@@ -60,7 +60,7 @@ def test_a_moment_counts_from_itself_on(expression: str) -> None:
 _numbers = st.sets(st.integers(0, 59), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     minutes=_numbers,
     hours=st.sets(st.integers(0, 23), min_size=1, max_size=4),

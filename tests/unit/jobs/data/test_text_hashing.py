@@ -1,7 +1,7 @@
 """Hashes of many texts at once, compared with those of single texts."""
 
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidemill_core.domain.split import content_hash
@@ -12,7 +12,6 @@ CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.text(CHARACTERS))
 @example("I am Ann\x1cExample")
 @example("\x1fé\x1e \x85")

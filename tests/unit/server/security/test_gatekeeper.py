@@ -271,7 +271,7 @@ WORDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([PREDICT, PROMOTE, HEALTH, ""]), st.lists(st.tuples(KEYS, WORDS)))
 def test_any_metadata_is_refused_in_an_orderly_way(
     world: World, method: str, metadata: list[tuple[str, str | bytes]]

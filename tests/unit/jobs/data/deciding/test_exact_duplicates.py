@@ -3,7 +3,7 @@
 from random import Random
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_core.domain.example import LabelSource
@@ -96,7 +96,6 @@ _ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(rows=_ROWS)
 def test_each_text_is_kept_once_at_most(rows: list[Row]) -> None:
     """At most one row of a text is kept, and one is kept if all labels agree."""
@@ -107,7 +106,6 @@ def test_each_text_is_kept_once_at_most(rows: list[Row]) -> None:
     assert {text for text, found in labels.items() if len(found) == 1} <= set(texts)
 
 
-@settings(deadline=None)
 @given(rows=_ROWS, random=st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Random) -> None:
     """Shuffled rows keep the same texts with the same labels."""

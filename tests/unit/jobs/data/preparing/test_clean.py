@@ -4,7 +4,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -171,7 +171,6 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
     assert clean(rows, Cleaning(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=30)), max_size=8))
 def test_many_texts_are_repaired_as_one_is(texts: list[str | None]) -> None:
     """A build repairs a column as the front repairs each text."""

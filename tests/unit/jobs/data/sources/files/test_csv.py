@@ -164,7 +164,7 @@ def test_a_text_of_lines_with_commas_is_a_text(path: Path) -> None:
     assert _pairs(_read(path, f'text,label\n"{text}",a\nx,b\n')) == [(text, "a"), ("x", "b")]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     pieces=st.lists(
         st.sampled_from(['"', ",", "\n", "\r", "x", "a", " ", "\x00", "\xe9", "\u2028"])
@@ -178,7 +178,7 @@ def test_no_file_is_read_wrong_silently(path: Path, pieces: list[str]) -> None:
     assert len(set(origins)) == len(origins)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(st.tuples(st.text(alphabet='x ",\n\t\u00e9'), st.just("label")), min_size=1))
 def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str, str]]) -> None:
     """Commas, quotes and line ends in a text are read back, and no row is quarantined."""

@@ -198,7 +198,7 @@ def test_a_value_of_any_length_costs_its_row_alone(write: Write) -> None:
         assert landing.rows[-1]["value"] == f"a text of {MAX_LINE_BYTES + 1} bytes"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(st.text(alphabet='x ",\n\r\u00e9', max_size=6), min_size=1, max_size=6),
     cuts=st.lists(st.integers(0, 60), max_size=4),
