@@ -39,11 +39,11 @@ def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton, transpo
     with grpc.insecure_channel(front.address, fixed_window) as channel:
         slow = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         before = rows(triton)
-        stream = slow.ModelStreamInfer((request(i, many) for i in range(count)), timeout=60)
+        stream = slow.ModelStreamInfer((request(i, many) for i in range(count)), timeout=300)
         assert next(stream).infer_response.id == "n0"
         wait_quiet(triton)
         assert rows(triton) - before < count * len(many) / 2
-        assert stub(front).ModelInfer(request(), timeout=5).id == "n0"
+        assert stub(front).ModelInfer(request(), timeout=60).id == "n0"
         assert [answer.infer_response.id for answer in stream] == [f"n{i}" for i in range(1, count)]
 
 
@@ -57,4 +57,4 @@ def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningT
     assert refusal(lambda: next(stream)).code == "CANCELLED"
     assert "unexpected_error" not in front.log()
     assert "never retrieved" not in front.log()
-    assert stub(front).ModelInfer(request(), timeout=5).id == "n0"
+    assert stub(front).ModelInfer(request(), timeout=60).id == "n0"

@@ -16,7 +16,7 @@ def wait_quiet(triton: RunningTriton) -> None:
 
     def quiet() -> bool:
         before = rows(triton)
-        time.sleep(0.3)  # as long as it takes to say that nothing happens
+        time.sleep(1)  # as long as a busy machine takes to say that nothing happens
         return rows(triton) == before
 
     wait_until(quiet, "Triton is asked for nothing more")
