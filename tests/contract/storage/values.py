@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import stamina
+
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.labeling import Judgement, LabelReason, LabelRequest
@@ -13,6 +15,7 @@ from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_core.errors import StorageUnavailable
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import Storage
 
@@ -153,6 +156,10 @@ def validated(storage: Storage, task: str = "support") -> int:
 
 
 def at_once(call: Callable[[T], R], values: Iterable[T], threads: int = 8) -> list[R]:
-    """Call a function for all values in several threads; return results in order."""
+    """Call a function for all values in several threads; return results in order.
+
+    A call whose database is locked for too long is repeated, because the machine may be busy.
+    """
+    patient = stamina.retry(on=StorageUnavailable, attempts=None, timeout=60)(call)
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(call, values))
+        return list(pool.map(patient, values))

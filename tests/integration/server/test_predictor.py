@@ -225,9 +225,10 @@ async def test_deadlines_that_end_in_triton_teach_nothing(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """A slow model without a queue is not an overload, so the limit stays."""
-    triton.behave(MODEL, 1, no_answer)
+    triton.behave(MODEL, 1, slow(0.4))
     async with predicting(workspace, triton, 0.01) as world:
-        for _ in range(10):
+        for _ in range(5):
             with pytest.raises(DeadlineExceeded):
-                await world.handler.predict(query(seconds=0.3), "card")
+                await world.handler.predict(query(seconds=0.2), "card")
+            await until(lambda: world.coalescer.load("support") == (0, 0), "Triton has answered")
         assert world.admission.unary.limit == FIRST_LIMIT

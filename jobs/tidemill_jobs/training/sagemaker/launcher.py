@@ -122,7 +122,8 @@ def _clients(settings: SagemakerSettings) -> Callable[[str], Any]:
         raise ConfigurationError(
             f"boto3 is not installed here: {installation('sagemaker')}"
         ) from error
-    return lambda name: boto3.client(name, endpoint_url=settings.endpoint_url or None)
+    # A session of its own: boto3's default one keeps the credentials that it found first.
+    return lambda name: boto3.Session().client(name, endpoint_url=settings.endpoint_url or None)
 
 
 @contextmanager
