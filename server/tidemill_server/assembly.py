@@ -78,7 +78,7 @@ class Front:
     drain: Drain
     prediction_log: PredictionLog
     inference: InferenceProtocol
-    triton: TritonClient
+    coalescer: Coalescer
     watchers: list[Watcher]
 
 
@@ -130,7 +130,7 @@ def assemble(
         drain=drain,
         prediction_log=prediction_log,
         inference=inference,
-        triton=triton,
+        coalescer=coalescer,
         watchers=[
             *(router.watch, health.run, *access.watchers),
             partial(watch_load, admissions, coalescer, telemetry.metrics),

@@ -97,7 +97,7 @@ async def _close(
     await writer
     await asyncio.gather(*watchers, return_exceptions=True)
     await front.inference.close()
-    await front.triton.close()
+    await front.coalescer.close()
 
 
 async def _retired(asked: asyncio.Event, transports: Sequence[Transport]) -> None:

@@ -38,14 +38,15 @@ class TritonClient:
     ) -> npt.NDArray[np.float32]:
         """Classify rows with one version of one model.
 
-        Canceling the task cancels the call, and Triton removes it from its queue. A Triton that is
-        away or does not serve the version costs no answer while another one does.
+        A Triton that is away or does not serve the version costs no answer while another one does.
+        Canceling the task cancels the call in Triton, and so does the end of its time. Triton 2.51
+        is not safe against either: see docs/decisions/unwaited-inferences.md.
 
         Args:
             model_name: `<task>-<format>`.
             version: a version that Triton serves.
             input_ids: int32 [rows, sequence_length], at most the model's largest batch.
-            timeout_seconds: the time left to the caller; then Triton drops the call too.
+            timeout_seconds: the time that the call gets; then Triton drops it, too.
             request_id: for Triton's own traces and log.
 
         Returns:

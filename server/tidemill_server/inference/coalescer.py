@@ -22,10 +22,11 @@ from tidemill_core.triton.client import TritonClient
 from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.bisection import Probabilities, Rows, TokenIds, answered
-from tidemill_server.inference.pace import CALL_SECONDS, Pace
+from tidemill_server.inference.lane import Lane
+from tidemill_server.inference.pace import CALL_SECONDS, ended
 from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import ServedModel
-from tidemill_server.inference.work import FairQueue, Work
+from tidemill_server.inference.work import Work
 from tidemill_server.security.acting import current_caller
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.tracing import Tracing, current_span
@@ -41,21 +42,6 @@ _UNARY_SECONDS = 0.1
 """Time after a unary call in which others are expected."""
 
 log = structlog.get_logger()
-
-
-class _Lane:
-    def __init__(self, model: ServedModel, is_unary: bool) -> None:
-        self.model = model
-        self.is_unary = is_unary
-        self.queue = FairQueue[Work]()
-        self.dispatching = False
-        self.pace = Pace()
-        self.is_resting = False
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it has queued requests or calls in flight."""
-        return bool(self.queue.rows or self.pace.in_flight)
 
 
 class Coalescer:
@@ -82,7 +68,7 @@ class Coalescer:
         self._admissions = admissions
         self._metrics = metrics
         self._tracing = tracing
-        self._lanes: dict[tuple[str, int, bool], _Lane] = {}
+        self._lanes: dict[tuple[str, int, bool], Lane] = {}
         self._unary_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -91,8 +77,8 @@ class Coalescer:
     ) -> Work:
         """Queue texts for a version, merged with the texts of other callers.
 
-        A text that makes the model fail costs no other text its answer. Canceling the answer
-        drops the work if it is still queued.
+        A text that makes the model fail costs no other text its answer. A caller that no longer
+        waits for the answer must call `give_up`.
 
         Args:
             model: the version to call.
@@ -101,14 +87,13 @@ class Coalescer:
             propensity: the probability with which the router chose the version.
 
         Returns:
-            The work. Its answer fails with TritonUnavailable or ModelVersionNotServed if that error
-            concerns all texts.
+            The work. Its answer fails with DeadlineExceeded, TritonUnavailable or
+            ModelVersionNotServed if that error concerns all texts.
 
         Raises:
             Overloaded: the answer would come after the deadline.
         """
-        loop = asyncio.get_running_loop()
-        now, is_unary = loop.time(), query.method == UNARY_METHOD
+        now, is_unary = asyncio.get_running_loop().time(), query.method == UNARY_METHOD
         if is_unary:
             self._unary_until = now + _UNARY_SECONDS
         lane = self._lanes.get((model.name, model.version, is_unary))
@@ -118,43 +103,67 @@ class Coalescer:
         lane.pace.refuse_late(calls_before + 1, query.deadline - now)
         work = Work(query, texts, propensity, current_span.get(), now)
         lane.queue.add(current_caller.get().caller_id, work, len(texts))
-        if not lane.dispatching and self._has_call_to_make(lane):
-            # Deferred, so that other requests of this turn of the loop join the call.
-            lane.dispatching = True
-            loop.call_soon(self._dispatch, lane)
+        self._dispatch_soon(lane)
         return work
+
+    def give_up(self, model: ServedModel, work: Work) -> bool:
+        """Drop a work whose caller no longer waits; a call that it is in goes on.
+
+        Returns:
+            Whether its wait is a sign of overload. It is none if Triton does not answer.
+        """
+        lane = self._lanes.get((model.name, model.version, work.query.method == UNARY_METHOD))
+        if lane is None:  # idle since
+            return True
+        lane.queue.discard(current_caller.get().caller_id, work)
+        self._dispatch_soon(lane)
+        return lane.waited_calls > 0 or not lane.calls
+
+    async def close(self) -> None:
+        """Close the connection to Triton, after a moment for the calls in flight."""
+        await ended(self._tasks)
+        await self._triton.close()
 
     def load(self, task: str) -> tuple[int, int]:
         """Return how many texts of a task are queued, and how many of its calls are in flight."""
         lanes = [lane for lane in self._lanes.values() if lane.model.task == task]
         return sum(lane.queue.rows for lane in lanes), sum(lane.pace.in_flight for lane in lanes)
 
-    def _open_lane(self, model: ServedModel, is_unary: bool) -> _Lane:
+    def _open_lane(self, model: ServedModel, is_unary: bool) -> Lane:
         # Versions come and go, so idle lanes are removed.
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.is_busy}
-        lane = self._lanes[model.name, model.version, is_unary] = _Lane(model, is_unary)
+        lane = self._lanes[model.name, model.version, is_unary] = Lane(model, is_unary)
         return lane
 
-    def _gives_way(self, lane: _Lane) -> bool:
+    def _gives_way(self, lane: Lane) -> bool:
         return not lane.is_unary and asyncio.get_running_loop().time() < self._unary_until
 
-    def _has_call_to_make(self, lane: _Lane) -> bool:
+    def _has_call_to_make(self, lane: Lane) -> bool:
         """Return whether queued rows should be sent now."""
-        if not lane.pace.in_flight:
+        if len(lane.calls) >= MAX_IN_FLIGHT:
+            return False
+        if not (waited := lane.waited_calls):
             return lane.queue.rows > 0 and not lane.is_resting
         most = 1 if self._gives_way(lane) else MAX_IN_FLIGHT
-        return lane.pace.in_flight < most and lane.queue.rows >= ROWS_WORTH_A_CALL
+        return waited < most and lane.queue.rows >= ROWS_WORTH_A_CALL
 
-    def _dispatch(self, lane: _Lane) -> None:
+    def _dispatch_soon(self, lane: Lane) -> None:
+        """Send queued rows, deferred so that other requests of this turn of the loop join."""
+        if not lane.dispatching and self._has_call_to_make(lane):
+            lane.dispatching = True
+            asyncio.get_running_loop().call_soon(self._dispatch, lane)
+
+    def _dispatch(self, lane: Lane) -> None:
         lane.dispatching = False
         while self._has_call_to_make(lane):
-            if batch := _take(lane, MAX_ROWS_A_WORK if self._gives_way(lane) else MAX_ROWS_A_CALL):
+            if batch := lane.take(MAX_ROWS_A_WORK if self._gives_way(lane) else MAX_ROWS_A_CALL):
                 lane.pace.in_flight += 1
+                lane.calls.append(batch)
                 task = asyncio.get_running_loop().create_task(self._answer(lane, batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, lane: _Lane, batch: Sequence[Work]) -> None:
+    async def _answer(self, lane: Lane, batch: Sequence[Work]) -> None:
         try:
             self._answers.give(lane.model, batch, *await self._rows(lane, batch))
         except TidemillError as error:
@@ -164,21 +173,22 @@ class Coalescer:
             _refuse(batch, error)
         finally:
             lane.pace.in_flight -= 1
+            lane.calls.remove(batch)
             self._rest(lane)
             self._dispatch(lane)
 
-    def _rest(self, lane: _Lane) -> None:
+    def _rest(self, lane: Lane) -> None:
         """Leave unary calls the time of a small call, while there are any."""
         if self._gives_way(lane):
             lane.is_resting = True
             seconds = min(lane.pace.call_seconds, _UNARY_SECONDS)
             asyncio.get_running_loop().call_later(seconds, self._end_rest, lane)
 
-    def _end_rest(self, lane: _Lane) -> None:
+    def _end_rest(self, lane: Lane) -> None:
         lane.is_resting = False
         self._dispatch(lane)
 
-    async def _rows(self, lane: _Lane, batch: Sequence[Work]) -> tuple[TokenIds, Rows]:
+    async def _rows(self, lane: Lane, batch: Sequence[Work]) -> tuple[TokenIds, Rows]:
         clock, model = asyncio.get_running_loop().time, lane.model
         begin = clock()
         for work in batch:
@@ -191,7 +201,7 @@ class Coalescer:
         self._observe(lane, batch, begin, sent - begin)
         return ids, rows
 
-    def _observe(self, lane: _Lane, batch: Sequence[Work], begin: float, encoding: float) -> None:
+    def _observe(self, lane: Lane, batch: Sequence[Work], begin: float, encoding: float) -> None:
         now, task = asyncio.get_running_loop().time(), lane.model.task
         waits = [begin - work.arrival for work in batch]
         observed = self._metrics.task(task)
@@ -207,7 +217,7 @@ class Coalescer:
             admitted.observe(rows, wait + encoding, now - begin + wait, now)
 
     async def _call(
-        self, lane: _Lane, deadline: float, batch: Sequence[Work], ids: TokenIds
+        self, lane: Lane, deadline: float, batch: Sequence[Work], ids: TokenIds
     ) -> Probabilities:
         clock, model = asyncio.get_running_loop().time, lane.model
         begin = clock()
@@ -227,20 +237,6 @@ class Coalescer:
             detail = f"a width of {answers.shape[1]} instead of {len(model.labels)}"
             raise ModelOutputInvalid(model.name, model.version, detail)
         return answers
-
-
-def _take(lane: _Lane, rows: int) -> list[Work]:
-    """Take the next batch from a lane, and drop work whose caller is gone or too late."""
-    now = asyncio.get_running_loop().time()
-    batch: list[Work] = []
-    for work in lane.queue.take(rows):
-        if work.answer.done():
-            continue
-        if work.query.deadline <= now:
-            work.expire()
-            continue
-        batch.append(work)
-    return batch
 
 
 def _refuse(batch: Sequence[Work], error: Exception) -> None:

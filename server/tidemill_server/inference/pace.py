@@ -1,5 +1,9 @@
 """Prediction of Triton's answer times from earlier calls."""
 
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
 from tidemill_server.inference.admission import Overloaded
 
 CALL_SECONDS = 60.0
@@ -9,6 +13,7 @@ Triton 2.51 can crash, or never unload the model, after an inference that was ca
 So a call goes on without its callers, and its place is free when it has ended.
 docs/decisions/unwaited-inferences.md says more.
 """
+_LAST_SECONDS = 2.0
 _SMOOTHING = 0.2
 
 
@@ -45,3 +50,9 @@ class Pace:
         expected = calls * self.call_seconds
         if self.in_flight and expected > remaining:
             raise Overloaded(f"an answer would take {expected:.3f} s; {remaining:.3f} s are left")
+
+
+async def ended(calls: Collection[asyncio.Task[Any]]) -> None:
+    """Wait for a moment until calls have ended that nobody waits for."""
+    if calls:
+        await asyncio.wait(calls, timeout=_LAST_SECONDS)

@@ -102,7 +102,8 @@ class Predictor:
             try:
                 return await work.answered()
             except (DeadlineExceeded, asyncio.CancelledError):
-                _note_given_up(admission, work)
+                if self._coalescer.give_up(choice.model, work):
+                    _note_given_up(admission, work)
                 raise
         finally:
             admission.leave(count)
@@ -139,8 +140,12 @@ class Predictor:
         )
         try:
             for i in range(0, len(texts), MAX_ROWS_A_WORK):
-                part = texts[i : i + MAX_ROWS_A_WORK]
-                await self._coalescer.submit(shadow, copy, part, 1.0).answered()
+                work = self._coalescer.submit(shadow, copy, texts[i : i + MAX_ROWS_A_WORK], 1.0)
+                try:
+                    await work.answered()
+                except DeadlineExceeded:
+                    self._coalescer.give_up(shadow, work)
+                    raise
         except TidemillError as error:
             log.warning("shadow_failed", version=shadow.version, reason=error.reason)
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
+import structlog
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.domain.model import MODEL_FILES, model_name
@@ -25,7 +26,7 @@ from tidemill_core.errors import (
 )
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.admission import Admission, Overloaded, TaskAdmission
-from tidemill_server.inference.pace import CALL_SECONDS, Pace
+from tidemill_server.inference.pace import CALL_SECONDS, Pace, ended
 from tidemill_server.rpc.call import Call
 from tidemill_server.rpc.methods import Behavior
 from tidemill_server.services.deadline import deadline_of, item_deadline_of
@@ -36,6 +37,8 @@ from tidemill_server.telemetry.metrics import Metrics
 
 _OF_THE_SERVER = ("ServerLive", "ServerReady", "ServerMetadata")
 _OF_A_MODEL = ("ModelReady", "ModelMetadata", "ModelConfig")
+
+log = structlog.get_logger()
 
 
 class InferenceProtocol:
@@ -75,7 +78,8 @@ class InferenceProtocol:
         }
 
     async def close(self) -> None:
-        """Close the connection to Triton; calls in flight are canceled."""
+        """Close the connection to Triton, after a moment for the calls in flight."""
+        await ended(self._calls)
         await self._triton.close()
 
     def _passed(self, method: str, check: Callable[[Any], None]) -> Behavior:
@@ -161,8 +165,6 @@ class InferenceProtocol:
         def leave(call: asyncio.Task[bytes]) -> None:
             self._calls.discard(call)
             admission.leave(rows_of(request))
-            if not call.cancelled():
-                call.exception()  # nothing else asks for it if the caller is gone
 
         call = asyncio.create_task(self._call(request, deadline, answer, admission))
         self._calls.add(call)
@@ -173,6 +175,9 @@ class InferenceProtocol:
                 return await asyncio.shield(call)
         except TimeoutError as error:
             raise DeadlineExceeded(seconds) from error
+        finally:
+            if not call.done():  # nothing else asks for its error
+                call.add_done_callback(_report)
 
     async def _call(
         self,
@@ -210,6 +215,12 @@ class InferenceProtocol:
     def _check_visible(self, name: str) -> None:
         if name not in self._models:
             raise NotFound("model", name[:MAX_KEY_LENGTH])
+
+
+def _report(call: asyncio.Task[bytes]) -> None:
+    error = None if call.cancelled() else call.exception()
+    if error is not None and not isinstance(error, TidemillError):
+        log.error("unexpected_error", method="ModelInfer", exc_info=error)
 
 
 def _seconds_to(deadline: float) -> float:

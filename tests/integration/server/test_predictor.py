@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -225,10 +226,42 @@ async def test_deadlines_that_end_in_triton_teach_nothing(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """A slow model without a queue is not an overload, so the limit stays."""
-    triton.behave(MODEL, 1, slow(0.4))
+    triton.behave(MODEL, 1, no_answer)
     async with predicting(workspace, triton, 0.01) as world:
-        for _ in range(5):
+        for _ in range(10):
             with pytest.raises(DeadlineExceeded):
-                await world.handler.predict(query(seconds=0.2), "card")
-            await until(lambda: world.coalescer.load("support") == (0, 0), "Triton has answered")
+                await world.handler.predict(query(seconds=0.3), "card")
         assert world.admission.unary.limit == FIRST_LIMIT
+
+
+async def test_calls_that_triton_does_not_answer_hold_up_no_others(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """While three calls go on without their callers, others are answered, and none is queued."""
+    behaviors = itertools.chain([no_answer] * 3, itertools.repeat(healthy))
+    triton.behave(MODEL, 1, lambda ids, context: next(behaviors)(ids, context))
+    async with predicting(workspace, triton) as world:
+        for _ in range(3):
+            with pytest.raises(DeadlineExceeded):
+                await world.handler.predict(query(seconds=0.3), "card")
+        for _ in range(5):
+            await world.handler.predict(query(), "card")
+        await until(lambda: world.coalescer.load("support") == (0, 3), "no text is queued")
+
+
+async def test_texts_whose_callers_are_gone_leave_the_queue(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """While Triton answers no call, texts leave at their deadline, or with their caller."""
+    triton.behave(MODEL, 1, no_answer)
+    async with predicting(workspace, triton) as world:
+        late, canceled = (
+            [asyncio.create_task(world.handler.predict(each, "card")) for _ in range(200)]
+            for each in (query(seconds=1), query())
+        )
+        await until(lambda: world.coalescer.load("support")[1] == 4, "Triton has all calls")
+        for call in canceled:
+            call.cancel()
+        found = await asyncio.gather(*late, *canceled, return_exceptions=True)
+        assert {type(each) for each in found} == {DeadlineExceeded, asyncio.CancelledError}
+        assert world.coalescer.load("support") == (0, 4)
