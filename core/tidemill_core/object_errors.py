@@ -11,7 +11,7 @@ from tidemill_core.errors import DataError, TidemillError, Unavailable
 _USER = re.compile(r"://[^/\s]*@")
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
 _WRONG_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
-_WRONG_REQUEST = (errno.EINVAL, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSYS, errno.EREMCHG)
+_WRONG_REQUEST = (errno.EINVAL, errno.ENAMETOOLONG, errno.ENOSYS, errno.EREMCHG)
 """Errors that s3fs makes of S3's codes for wrong names, regions and requests."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -44,7 +44,8 @@ def labeling_function(function: Callable[[str], str | None]) -> LabelingFunction
 
 
 def _takes_a_text(function: Callable[..., Any]) -> bool:
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_kind(function) for is_kind in kinds):
         return False
     try:
         inspect.signature(function).bind("text")

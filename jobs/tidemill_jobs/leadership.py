@@ -14,7 +14,7 @@ from tidemill_core.storage.leases import LeaseStore
 LEASE = "jobs"
 LEASE_LENGTH = timedelta(seconds=15)
 ASK_SECONDS = 3.0
-"""How often a process that waits asks for a lease, before it ends: its holder may release it."""
+"""How often a process that waits asks for a lease; its holder may release it before it ends."""
 
 log = structlog.get_logger()
 

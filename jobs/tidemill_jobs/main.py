@@ -19,7 +19,15 @@ import structlog
 
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_copies import DatasetCopies
-from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError, TritonUnavailable
+from tidemill_core.errors import (
+    ConfigurationError,
+    DataError,
+    NotFound,
+    StorageUnavailable,
+    TaskGone,
+    TidemillError,
+    TritonUnavailable,
+)
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
@@ -177,7 +185,8 @@ def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
         )
         _print(rows=rows)
     except TidemillError as error:
-        _print(reason=error.reason, error=str(error))
+        is_wrong = isinstance(error, ConfigurationError | DataError | NotFound)
+        _print(reason=error.reason, error=str(error), is_wrong=is_wrong)
         return 1
     return 0
 

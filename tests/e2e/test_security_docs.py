@@ -85,7 +85,7 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
     assert "prediction_id" in shell(stack, "python program.py", TIDEMILL_API_KEY=key)
     assert reason(stack, None) == "MISSING_CREDENTIAL"
     refused = stack.run("predict", TASK, "it is red", check=False)
-    assert (refused.returncode, "set TIDEMILL_API_KEY" in refused.stderr) == (1, True)
+    assert (refused.returncode, "set TIDEMILL_API_KEY" in refused.stderr) == (2, True)
     with TidemillClient(stack.address) as in_clear, pytest.raises(Unavailable):
         in_clear.predict(TASK, "it is red", timeout=10)
     shell(stack, f"{revoke.rpartition(' ')[0]} {key_id}")

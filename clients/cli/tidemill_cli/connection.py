@@ -16,6 +16,7 @@ from tidemill_client import (
     TidemillClient,
     TidemillError,
     Tls,
+    Unauthenticated,
     translated_errors,
 )
 
@@ -59,10 +60,10 @@ def connected(address: str) -> Iterator[TidemillClient]:
     except TidemillError as error:
         if is_unreachable(error):
             raise why_unreachable(target) from error
-        if isinstance(error, InvalidRequest | NotFound):
-            raise WrongUsage(explanation(error)) from error
         if error.reason == "MISSING_CREDENTIAL":
-            raise CommandFailed(f"{explanation(error)}: set TIDEMILL_API_KEY") from error
+            raise WrongUsage(f"{explanation(error)}: set TIDEMILL_API_KEY") from error
+        if isinstance(error, InvalidRequest | NotFound | Unauthenticated):
+            raise WrongUsage(explanation(error)) from error
         failure = NotNow if error.code in _TEMPORARY else CommandFailed
         raise failure(explanation(error)) from error
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.progress import progress_view
 
 
@@ -17,7 +17,8 @@ def rebuilt(folder: Path) -> int:
         The number of rows.
 
     Raises:
-        CommandFailed: the rows cannot be built; the message says why.
+        WrongUsage: the settings, the sources or the version's folder do not allow it.
+        CommandFailed: the rows cannot be built for another reason, which the message has.
     """
     report: dict[str, Any] = {}
     command = [sys.executable, "-m", "tidemill_jobs.main", "--rebuild", str(folder)]
@@ -33,5 +34,6 @@ def rebuilt(folder: Path) -> int:
     if "rows" in report:
         return int(report["rows"])
     if "error" in report:
-        raise CommandFailed(f"{report['error']} ({report['reason']})")
+        failure = WrongUsage if report["is_wrong"] else CommandFailed
+        raise failure(f"{report['error']} ({report['reason']})")
     raise CommandFailed(f"the rebuilding process ended with code {process.returncode}")

@@ -50,7 +50,7 @@ def _of_database(url: str) -> str:
     try:
         make_url(url).get_dialect().import_dbapi()
     except ArgumentError:
-        return "its url is none of SQLAlchemy's, such as postgresql+psycopg://…"
+        return "SQLAlchemy does not know its url; write one such as postgresql+psycopg://…"
     except ImportError as error:
         return f"the driver that its url names is not installed: {error.name}"
     return ""

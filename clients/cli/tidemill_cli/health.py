@@ -11,7 +11,7 @@ UNKNOWN = "SERVICE_UNKNOWN"
 
 
 def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECONDS) -> str:
-    """Return a service's health; that of a service that is not registered is SERVICEUNKNOWN.
+    """Return a service's health; that of a service that is not registered is SERVICE_UNKNOWN.
 
     Args:
         client: a connection to the server.

@@ -111,7 +111,9 @@ def _did_something(run: pb.JobRun) -> bool:
     """Return False for a run of check_feedback or rollout that found nothing to do."""
     if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
         return True
-    return not found_nothing(run.job, run.result.fields["decision"].string_value)
+    fields = run.result.fields
+    decision = fields["decision"].string_value if "decision" in fields else ""
+    return not found_nothing(run.job, decision)
 
 
 @app.command(epilog="Example: tidemill jobs run retrain --task support --no-follow")

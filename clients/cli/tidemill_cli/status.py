@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from grpc import StatusCode
 from rich.text import Text
 
 from tidemill.v1.model_service_pb2 import (
@@ -42,7 +43,7 @@ class TaskStatus:
 
     Attributes:
         task: the task.
-        health: `SERVING`, `NOT_SERVING` or `SERVICEUNKNOWN`.
+        health: `SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`.
         champion: the version that answers; None if there is none yet, or it is not known.
         champion_accuracy: on the hold-out, in [0, 1]; None if it was not measured.
         versions: the number of versions; None if the database is away.
@@ -83,6 +84,11 @@ class Status:
         healthy = all(health == _SERVING for health in healths)
         return bool(self.tasks) and healthy and not any(task.problem for task in self.tasks)
 
+    @property
+    def database_is_away(self) -> bool:
+        """Whether the server could not reach its database."""
+        return any(task.versions is None for task in self.tasks)
+
 
 @app.command(epilog="Example: tidemill status --wait 60 && echo all tasks are served")
 def status(
@@ -94,25 +100,15 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show whether the server and each task answer; exit code 0 only if all do."""
-    deadline = time.monotonic() + wait
-    if address:
-        found = _wait(address, deadline)
-    else:
-        settings = settings_with_tasks()
-        try:
-            found = _wait(address, deadline)
-        finally:
+    settings = None if address else settings_with_tasks()
+    database_is_away = False
+    try:
+        found = _wait(address, time.monotonic() + wait)
+        _print(found, as_json)
+        database_is_away = found.database_is_away
+    finally:
+        if settings is not None and not database_is_away:
             note_pending_migration(settings)
-    if as_json:
-        print_json({"serving": found.serving, **asdict(found)})
-    else:
-        columns = ("task", "health", "champion", "accuracy", "versions")
-        rows = [(Text("(server)"), _colored(found.health), "", "", ""), *map(_row, found.tasks)]
-        print_table(columns, rows, empty="")
-        _print_processes(found.processes)
-        for task in found.tasks:
-            if task.awaiting_approval:
-                say(unapproved(task.task, task.awaiting_approval))
     if not found.serving:
         raise CommandFailed(_not_serving(found))
 
@@ -136,12 +132,23 @@ def _wait(address: str, deadline: float) -> Status:
 
 def _look(address: str) -> Status:
     with connected(address) as client:
-        served = {each.task: each for each in served_tasks(client)}
+        served = {each.task: each for each in _served(client, address)}
         tasks = [
             _task_status(client, served.get(task, ServedTask(task=task)))
             for task in (served if address else load_settings().tasks)
         ]
         return Status(health_of(client, ""), tasks, [] if address else _processes())
+
+
+def _served(client: TidemillClient, address: str) -> list[ServedTask]:
+    """Return the server's tasks; none if this folder's server is of a release without the list."""
+    try:
+        with translated_errors():
+            return served_tasks(client)
+    except TidemillError as error:
+        if address or error.code is not StatusCode.UNIMPLEMENTED:
+            raise
+        return []
 
 
 def _processes() -> "list[ProcessStatus]":
@@ -150,6 +157,19 @@ def _processes() -> "list[ProcessStatus]":
     from tidemill_core.supervisor import read_processes
 
     return list(read_processes(load_settings().state_dir))
+
+
+def _print(found: Status, as_json: bool) -> None:
+    if as_json:
+        print_json({"serving": found.serving, **asdict(found)})
+        return
+    columns = ("task", "health", "champion", "accuracy", "versions")
+    rows = [(Text("(server)"), _colored(found.health), "", "", ""), *map(_row, found.tasks)]
+    print_table(columns, rows, empty="")
+    _print_processes(found.processes)
+    for task in found.tasks:
+        if task.awaiting_approval:
+            say(unapproved(task.task, task.awaiting_approval))
 
 
 def _print_processes(processes: "list[ProcessStatus]") -> None:

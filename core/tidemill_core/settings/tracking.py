@@ -24,8 +24,7 @@ def mlflow_uri(uri: str) -> str:
     """
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
-    plugins = entry_points(group="mlflow.tracking_store")
-    if scheme and scheme not in _MLFLOW_SCHEMES | plugins.names:
+    if scheme and scheme not in _MLFLOW_SCHEMES and scheme not in _plugins():
         raise ValueError(
             f"MLflow knows no scheme {scheme!r}: write a URL such as https://mlflow.example.com "
             "or postgresql://…, or a folder"
@@ -33,6 +32,11 @@ def mlflow_uri(uri: str) -> str:
     if scheme.startswith("http") and not parts.hostname:
         raise ValueError("must name a host, such as https://mlflow.example.com")
     return uri
+
+
+def _plugins() -> set[str]:
+    """Return the schemes of MLflow's plugins; reading all installed packages takes 30 ms."""
+    return entry_points(group="mlflow.tracking_store").names
 
 
 class TrackingSettings(BaseModel):

@@ -49,7 +49,7 @@ class DatasetStore:
 
         Raises:
             NotFound: there is no such version.
-        InvalidArgument: several ids start with it.
+            InvalidArgument: several ids start with it.
         """
         column = dataset_versions.c.dataset_version
         with self._database.read() as connection:

@@ -18,6 +18,8 @@ from tidemill_core.counted import counted
 MAX_PRETTY = 20_000
 """Characters of a value that a page shows."""
 NOTHING = "\N{EN DASH}"
+_LAST_EXACT = 2.0**53
+"""Up to it, a float has each whole number exactly."""
 _NUMBERS = re.compile(r"\[\n\s*([-+.\deE]+(?:,\n\s*[-+.\deE]+)*)\n\s*\]")
 _STEPS = ((60, "s"), (3600, "min"), (86400, "h"), (86400 * 60, "d"))
 
@@ -77,7 +79,8 @@ def _whole(value: Any) -> Any:
         return {name: _whole(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_whole(each) for each in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= _LAST_EXACT
+    return int(value) if is_whole else value
 
 
 def brief(value: Mapping[str, Any]) -> str:

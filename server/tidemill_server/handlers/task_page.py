@@ -10,7 +10,8 @@ RowT = TypeVar("RowT")
 def of_task(router: Router, task: str, page: tuple[list[RowT], str]) -> tuple[list[RowT], str]:
     """Return a page of rows and the next page's token; the page is empty only if the task exists.
 
-    The rows of a task that was removed are still listed.
+    The rows of a task that was removed are still listed. If a filter leaves none of them, the task
+    is unknown.
 
     Args:
         router: knows the tasks.

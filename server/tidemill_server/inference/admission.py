@@ -15,7 +15,6 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tidemill_core.counted import counted
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 from tidemill_server.inference.work import FairQueue
 from tidemill_server.security.acting import current_caller
@@ -208,8 +207,8 @@ class PatientAdmission(Admission):
 
     def _refuse_queue(self, rows: int, remaining: float) -> None:
         if self.waiting_rows + rows > MAX_WAITING_ROWS:
-            texts = counted(self.waiting_rows, "waiting text")
-            raise Overloaded(f"there is no room beside {texts}; the limit is {MAX_WAITING_ROWS:,}")
+            waiting = f"{self.waiting_rows + rows:,} texts would wait"
+            raise Overloaded(f"{waiting}, and the limit is {MAX_WAITING_ROWS:,}")
         # With an empty queue nothing is refused, so the current speed is measured again.
         expected = (self.waiting_rows + rows) * self._wait_a_row
         if self.waiting_rows and expected > remaining:

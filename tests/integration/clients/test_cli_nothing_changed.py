@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -40,10 +41,12 @@ def test_a_silence_ends_once(front: Front, capsys: pytest.CaptureFixture[str]) -
                 assert ("had ended before: nothing changed" in said.err) is not was_active
 
 
-def test_a_run_is_canceled_once(
-    front: Front, workspace: Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`jobs cancel` says if a run had ended, was canceled or was asked to stop before."""
+@pytest.fixture
+def runs(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
+    """Yield the ids of a run that was canceled while it waited, one that runs, and one that ended.
+
+    The workspace is the session's, so no run of it is left running.
+    """
     jobs = workspace.storage.jobs
     waiting, running, ended = (
         jobs.enqueue(RunRequest("check_drift", task, Trigger.RPC), NOW).run_id
@@ -51,8 +54,31 @@ def test_a_run_is_canceled_once(
     )
     jobs.cancel(waiting, NOW)
     while (claimed := jobs.claim(NOW)) is not None and claimed.run_id != ended:
-        continue
+        if claimed.run_id != running:  # another test's
+            jobs.mark_canceled(claimed.run_id, NOW)
     jobs.succeed(ended, {}, NOW)
+    yield waiting, running, ended
+    jobs.mark_canceled(running, NOW)
+
+
+def test_a_listed_result_has_only_its_own_fields(
+    front: Front, runs: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`jobs runs --json` adds no `decision` to the result of a run that has none."""
+    *_, ended = runs
+    assert run(["jobs", "runs", "--task", "swapped", "--json", "--address", front.address]) == 0
+    listed = {each["run_id"]: each["result"] for each in json.loads(capsys.readouterr().out)}
+    assert listed[ended] == {}
+
+
+def test_a_run_is_canceled_once(
+    front: Front,
+    workspace: Workspace,
+    runs: tuple[str, str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`jobs cancel` says if a run had ended, was canceled or was asked to stop before."""
+    waiting, running, ended = runs
     watch = f"tidemill jobs watch {running}"
     for run_id, state, had in (
         (waiting, "CANCELLED", "it had ended before: nothing changed"),
@@ -65,9 +91,9 @@ def test_a_run_is_canceled_once(
         assert state in said.out
         assert said.err.startswith(had)
         assert (f"to see its end: {watch}" in said.err) is (run_id == running)
+    jobs = workspace.storage.jobs
     again = jobs.enqueue(RunRequest("check_drift", "support", Trigger.RPC), NOW).run_id
     for was_active in (True, False):
         assert run(["jobs", "cancel", again, "--address", front.address, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (found["run_id"], found["was_active"]) == (again, was_active)
-    jobs.mark_canceled(running, NOW)

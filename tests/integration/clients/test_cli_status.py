@@ -1,6 +1,7 @@
 """`tidemill status` against the real front: why a task does not answer, and what to do."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,8 @@ def test_a_database_that_is_away(
 ) -> None:
     """The status shows that the tasks still answer, and its error says what is wrong.
 
-    So does the status of a server elsewhere, whose tasks and versions the server itself names.
+    So does the status of a server elsewhere, whose tasks and versions the server itself names. The
+    command does not connect to the database to look for a pending migration.
     """
     workspace = Workspace(tmp_path, {"support": 1})
     monkeypatch.chdir(tmp_path)
@@ -118,6 +120,14 @@ def test_a_database_that_is_away(
                 "error: the database cannot be reached, is locked or is full; tasks that are "
                 "SERVING still answer predictions\n"
             )
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.setblocking(False)
+            there = f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/mill"
+            monkeypatch.setenv("TIDEMILL_DATABASE_URL", there)
+            assert run(["status"]) == 1
+            with pytest.raises(BlockingIOError):
+                silent.accept()  # the command did not ask a database that is known to be away
+        capsys.readouterr()
         assert run(["status", "--address", front.address, "--json"]) == 1
         (task,) = json.loads(capsys.readouterr().out)["tasks"]
         assert (task["champion"], task["canaries"], task["versions"]) == (1, [], None)

@@ -89,7 +89,7 @@ def test_doctor_names_sources_that_nothing_here_can_read(
     checks = {check["name"]: check for check in json.loads(printed)}
     assert checks["settings"]["found"].splitlines() == [
         "tasks.t.sources.0: fsspec knows no URL that begins with s4://",
-        "tasks.t.sources.2: its url is none of SQLAlchemy's, such as postgresql+psycopg://…",
+        "tasks.t.sources.2: SQLAlchemy does not know its url; write one such as postgresql+psycopg://…",
         "tasks.t.sources.3: the driver that its url names is not installed: pymysql",
     ]
     assert "secret" not in printed

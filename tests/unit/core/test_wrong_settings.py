@@ -1,12 +1,16 @@
 """Settings that are wrong: what is said about them."""
 
 import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
 
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import WORKSPACE_FILE, load_settings
+from tidemill_core.settings.tracking import mlflow_uri
 
 TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n'
 
@@ -22,6 +26,32 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _write(text: str) -> None:
     Path(WORKSPACE_FILE).write_text(text, encoding="utf-8")
+
+
+class Listings(MetaPathFinder):
+    """Finds nothing, and counts how often all installed packages are listed."""
+
+    count = 0
+
+    def find_distributions(self, _context: object) -> list[Distribution]:
+        """Count a listing."""
+        self.count += 1
+        return []
+
+
+def test_installed_packages_are_listed_only_for_an_unknown_scheme() -> None:
+    """Each command reads the settings, and listing the packages for MLflow's plugins is slow."""
+    listings = Listings()
+    sys.meta_path.append(listings)
+    try:
+        for uri in ("", "mlruns", "https://mlflow.example.com", "postgresql+psycopg://db/mlflow"):
+            assert mlflow_uri(uri) == uri
+        assert listings.count == 0
+        with pytest.raises(ValueError, match="MLflow knows no scheme 'htp'"):
+            mlflow_uri("htp://mlflow")
+        assert listings.count == 1
+    finally:
+        sys.meta_path.remove(listings)
 
 
 @pytest.mark.parametrize(

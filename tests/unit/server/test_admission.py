@@ -251,7 +251,7 @@ async def test_too_many_do_not_wait() -> None:
         admission = queued_above(16.0)
         await admission.wait(16, now() + LONG)
         first = await waiter(admission, 1)
-        with pytest.raises(ResourceExhausted, match="beside 1 waiting text; the limit is 16,384"):
+        with pytest.raises(ResourceExhausted, match="texts would wait, and the limit is 16,384"):
             await admission.wait(MAX_WAITING_ROWS, now() + LONG)
         others = await waiter(admission, MAX_WAITING_ROWS - 1)
         with pytest.raises(ResourceExhausted):

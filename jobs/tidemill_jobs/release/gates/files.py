@@ -89,7 +89,8 @@ def weights(trial: Trial) -> Finding:
     if not broken:
         return Finding(GateVerdict.PASSED, "every weight is a number")
     found = sum(broken.values())
-    reason = f"not numbers: {counted(found, 'weight')}, in {', '.join(broken)}"
+    are_not = "weight is not a number" if found == 1 else "weights are not numbers"
+    reason = f"{found:,} {are_not}, in {', '.join(broken)}"
     return Finding(GateVerdict.FAILED, reason, float(found), 0.0)
 
 

@@ -30,7 +30,7 @@ def golden(trial: Trial) -> Finding:
         if labels[answer] != label
     ]
     right = len(examples) - len(wrong)
-    reason = f"right: {right} of {counted(len(examples), 'golden example')}"
+    reason = f"{right:,} of {counted(len(examples), 'golden example')} answered correctly"
     if wrong:
         reason += f"; {'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
     return limit(len(wrong), 0, reason)

@@ -59,7 +59,8 @@ async def _runs(visit: Visit) -> dict[str, Any]:
 
 
 def _is_idle(run: pb.JobRun) -> bool:
-    decision = run.result.fields["decision"].string_value
+    fields = run.result.fields
+    decision = fields["decision"].string_value if "decision" in fields else ""
     return word(run, "state") == "succeeded" and found_nothing(run.job, decision)
 
 

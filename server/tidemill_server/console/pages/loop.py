@@ -93,9 +93,10 @@ class TaskLoop:
     @property
     def why_no_champion(self) -> str:
         """Why a task has no champion."""
-        if self.retraining is not None and (state := word(self.retraining, "state")) in _FAILED:
+        state = "" if self.retraining is None else word(self.retraining, "state")
+        if state in _FAILED:
             return _FAILED[state]
-        if self.newest and word(self.newest[0], "state") == "rejected":
+        if state not in _ACTIVE and self.newest and word(self.newest[0], "state") == "rejected":
             return f"Version {self.newest[0].model_version} was rejected."
         return "The first version is on its way."
 

@@ -57,8 +57,10 @@
 
   // What is sent stays on the page until the server takes it.
   const trouble = (event) => {
-    const isSent = event.detail.requestConfig.verb === "post";
-    if (isSent) document.getElementById("trouble").hidden = event.type === "htmx:beforeRequest";
+    if (event.detail.requestConfig.verb !== "post") return;
+    const isNew = event.type === "htmx:beforeRequest", isLate = event.type === "htmx:timeout";
+    document.getElementById("trouble").hidden = isNew || isLate;
+    document.getElementById("late").hidden = !isLate;
   };
   for (const each of ["htmx:responseError", "htmx:sendError", "htmx:timeout", "htmx:beforeRequest"]) document.addEventListener(each, trouble);
 

@@ -109,7 +109,7 @@ def test_removed_rows_are_built_again(
     assert after.keys() == before.keys()
     assert all(after[name].equals(rows) for name, rows in before.items())
     settings.write_text("", encoding="utf-8")
-    told = tidemill("rebuild", versions[1].dataset_version, ends_with=1)
+    told = tidemill("rebuild", versions[1].dataset_version, ends_with=2)
     assert "has no task 'support'" in told
 
 

@@ -74,6 +74,26 @@ def test_a_page_says_when_it_no_longer_follows(open_page: OpenPage) -> None:
     page.unroute_all(behavior="ignoreErrors")
 
 
+def test_a_form_without_an_answer_is_not_called_refused(open_page: OpenPage) -> None:
+    """After its time limit, the server may have taken a form; the page says so until it is sent."""
+    page = open_page("/t/support/try")
+    page.route("**/console/t/support/try", lambda _route: None)  # never answered
+    page.evaluate("htmx.config.timeout = 100; console.error = () => {}")  # htmx logs the timeout
+    page.fill("#text", "lost my card")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#late:not([hidden])")
+    assert page.is_hidden("#trouble")
+    page.evaluate("document.getElementById('stale').hidden = false")
+    stale, late = page.locator("#stale").bounding_box(), page.locator("#late").bounding_box()
+    assert stale is not None
+    assert late is not None
+    assert stale["y"] + stale["height"] <= late["y"]
+    page.unroute_all(behavior="ignoreErrors")
+    page.evaluate("htmx.config.timeout = 0")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#late", state="hidden")
+
+
 def test_a_version_that_waits_for_an_approval_is_on_the_loop(open_page: OpenPage) -> None:
     """A version newer than the champion that waits for a person is named, with a link to it."""
     page = open_page("/")

@@ -28,6 +28,8 @@ def test_whole_numbers_have_no_decimal_places() -> None:
     message.update({"counts": {"card": 40, "fee": 0.5}, "list": [1, 2.5], "version": 3})
     assert plain(message) == {"counts": {"card": 40, "fee": 0.5}, "list": [1, 2.5], "version": 3}
     assert "40.0" not in pretty(plain(message))
+    message.update({"huge": 1e300})
+    assert '"huge": 1e+300' in pretty(plain(message))
 
 
 def test_a_request_is_one_line() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tidemill_core.errors import DataError
-from tidemill_jobs.data.deciding.weak_labels.time_limit import time_limit
+from tidemill_jobs.data.deciding.weak_labels.time_limit import TookTooLong, time_limit
 from tidemill_jobs.labeling_functions import LabelingFunction, collected
 
 FILE_SECONDS = 600.0
@@ -65,7 +65,7 @@ def load_functions_file(path: Path, seconds: float = FILE_SECONDS) -> FunctionsF
     except SyntaxError as error:
         place = f"{error.filename or path}:{error.lineno or 1}"
         raise _unusable(place, f"is not Python: {error.msg}", "fix it") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, TookTooLong) as error:
         detail = f"fails: {type(error).__name__}: {error}"
         raise _unusable(file.place_of(error), detail, "fix it") from error
     functions = collected(module.__dict__)

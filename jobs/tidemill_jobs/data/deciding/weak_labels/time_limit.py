@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class TookTooLong(Exception):
-    """Code ran for longer than its limit."""
+class TookTooLong(BaseException):
+    """Code ran for longer than its limit; `except Exception` in that code does not catch it."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"it took over {seconds:g} s")
@@ -31,7 +31,7 @@ def time_limit(seconds: float) -> Iterator[Callable[[], None]]:
         raise TookTooLong(seconds)
 
     def start() -> None:
-        # Again after as long, in case that the code catches every error and goes on.
+        # Again after as long, in case the code catches every error and goes on.
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
     before = signal.signal(signal.SIGALRM, expired)

@@ -159,7 +159,7 @@ class WeakLabels:
                 start_again()
                 try:
                     yield self._number(function(text))
-                except (Exception, SystemExit) as error:
+                except (Exception, SystemExit, TookTooLong) as error:
                     raise self._failed(function, origin, error) from None
 
     def _failed(self, function: LabelingFunction, origin: str, error: BaseException) -> DataError:

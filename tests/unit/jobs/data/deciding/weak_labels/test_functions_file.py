@@ -57,7 +57,12 @@ def test_the_hash_is_the_contents(path: Path) -> None:
         (f"{HEAD}@labeling_function\ndef a():\n    pass\n", f"py:2 fails: TypeError: {PLAIN}"),
         (f"{HEAD}@labeling_function\nasync def a(text):\n    pass\n", PLAIN),
         (f"{HEAD}@labeling_function\ndef a(text):\n    yield text\n", PLAIN),
+        (f"{HEAD}@labeling_function\nasync def a(text):\n    yield text\n", PLAIN),
         (f"{HEAD}while True:\n    pass\n", r"py:[23] fails: TookTooLong: it took over 0\.2 s"),
+        (
+            f"{HEAD}try:\n    while True:\n        pass\nexcept Exception:\n    pass\n",
+            r"py:[34] fails: TookTooLong: it took over 0\.2 s",
+        ),
         (HEAD + REFUND + REFUND, "py:5 is named 'refund', like the .* in line 2; rename one"),
     ],
 )

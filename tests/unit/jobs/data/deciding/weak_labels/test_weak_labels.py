@@ -114,13 +114,19 @@ def test_a_function_that_fails_is_named(tmp_path: Path, body: str, told: str) ->
     assert "secret" not in str(caught.value)
 
 
-def test_a_function_that_takes_too_long_is_named(tmp_path: Path) -> None:
-    """An endless function ends the build; the limit is for one text."""
-    body = "while text == 'red':\n        pass"
+ENDLESS = "while text == 'red':\n        pass"
+STUBBORN = f"try:\n        {ENDLESS}\n    except Exception:\n        return 'late'".replace(
+    "        pass", "            pass"
+)
+
+
+@pytest.mark.parametrize("body", [ENDLESS, STUBBORN], ids=["endless", "catches every error"])
+def test_a_function_that_takes_too_long_is_named(tmp_path: Path, body: str) -> None:
+    """An endless function ends the build, whatever it catches; the limit is for one text."""
     path = tmp_path / "labeling_functions.py"
     path.write_text(f"{HEAD}@labeling_function\ndef rule(text):\n    {body}\n", encoding="utf-8")
     weak = WeakLabels(load_functions_file(path), {}, lambda *_: None, text_seconds=0.2)
-    with pytest.raises(DataError, match=r"py:[45]: .*'rule' fails on .*: it took over 0\.2 s; fix"):
+    with pytest.raises(DataError, match=r"py:[456]: .*'rule' fails .*: it took over 0\.2 s; fix"):
         weak.label_texts(_texts(["red"]))
 
 
