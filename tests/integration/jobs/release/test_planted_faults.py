@@ -189,7 +189,7 @@ def slowed(exported: bytes) -> bytes:
     graph, node = model.graph, onnx.helper.make_node
     (last,) = [each for each in graph.node if OUTPUT_NAME in each.output]
     last.output[0] = "answers"
-    matrix = np.full((500, 500), 1e-3, np.float32)
+    matrix = np.full((800, 800), 1e-3, np.float32)
     graph.initializer.append(onnx.numpy_helper.from_array(matrix, "matrix"))
     graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "nothing"))
     graph.node.extend(
