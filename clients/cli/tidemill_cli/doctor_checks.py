@@ -65,7 +65,8 @@ def examine() -> list[Check]:
     try:
         settings = load_settings()
     except TidemillError as error:
-        return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
+        remedy = f"fix {WORKSPACE_FILE}, or the variable that it names"
+        return [*checks, Check("settings", "fail", str(error), remedy)]
     checks += [_settings(settings), *_variables(settings)]
     checks += _trackers(settings)
     checks += _arize(settings)

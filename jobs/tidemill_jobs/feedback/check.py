@@ -56,6 +56,10 @@ def run(context: JobContext) -> Result:
         decision = "PAUSED"
     elif reason:
         decision, retrain = _start(storage.jobs, task, reason, now)
+    if decision == "RESTING" and retrain is not None and retrain.end_time is not None:
+        cause = "failed" if retrain.state is JobRunState.FAILED else "was canceled"
+        until = retrain.end_time + REST
+        reason += f"; it rests until {until:%H:%M} UTC, because the last retraining {cause}"
     return {
         "new_examples": evidence.new_examples,
         "retrain_after": policy.retrain_after,

@@ -52,7 +52,7 @@ def checked(fields: dict[str, Any], body: type[Body]) -> dict[str, Any]:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field, kind = ".".join(map(str, problem["loc"]))[:100], problem["type"]
         if kind == "extra_forbidden":
-            rule = f"is not a field; there are: {', '.join(body.model_fields)}"
+            rule = f"is not a field; there are: {', '.join(body.model_fields) or 'none'}"
         else:
             rule = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
         raise InvalidField(field, rule) from error

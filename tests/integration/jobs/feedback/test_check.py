@@ -159,9 +159,13 @@ def test_a_cancelled_retraining_is_not_started_again_at_once(
     """After a cancellation the next retraining waits, so no one has to cancel it every minute."""
     give(RETRAIN_AFTER, checking.clock())
     started = run(checking)
-    checking.storage.jobs.cancel(started["retrain_run_id"], checking.clock())
+    end = checking.clock()
+    checking.storage.jobs.cancel(started["retrain_run_id"], end)
     result = run(checking)
     assert (result["decision"], result["retrain_run_id"]) == ("RESTING", started["retrain_run_id"])
+    until = f"{end + timedelta(hours=1):%H:%M}"
+    told = f"; it rests until {until} UTC, because the last retraining was canceled"
+    assert result["reason"] == started["reason"] + told
 
 
 def test_a_failure_that_was_made_good_is_forgotten(checking: JobContext, give: Give) -> None:
