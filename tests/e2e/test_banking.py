@@ -170,6 +170,7 @@ def wait_for(client: TidemillClient, task: str, version: int) -> None:
     wait_until(
         lambda: client.predict(task, "where is my card").model_version == version,
         f"version {version} answers",
+        10,
     )
 
 
@@ -213,7 +214,7 @@ def test_the_second_start_is_quick_and_trains_nothing(banking: Stack) -> None:
         before = [version_numbers(client, task) for task in TASKS]
     assert banking.stop() == 0
     banking.start()
-    banking.wait_ready()
+    banking.wait_ready(40)
     with banking.client() as client:
         assert [version_numbers(client, task) for task in TASKS] == before
 

@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     whole = Stack(write_workspace(folder, {TASK: source}))
     whole.start()
     try:
-        whole.wait_ready()
+        whole.wait_ready(120)
         yield whole
     finally:
         whole.stop()
@@ -86,7 +86,7 @@ def _well_again(outcomes: list[tuple[float, str]]) -> bool:
 
 @pytest.mark.parametrize("victim", ["--model-repository", "triton_python_backend_stub"])
 def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: str) -> None:
-    """After kill -9 of tritonserver, or of a model's process, calls are soon answered again.
+    """After kill -9 of tritonserver, or of a model's process, calls are answered again within 15 s.
 
     The callers are plain stubs: Tidemill's own client would retry and hide the outage.
     """
@@ -99,7 +99,7 @@ def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: s
             stub = PredictionServiceStub(channel)
             while not stopping.is_set():
                 try:
-                    stub.Predict(request, timeout=30)
+                    stub.Predict(request, timeout=5)
                     outcomes.append((time.monotonic(), "OK"))
                 except grpc.RpcError as error:
                     code = cast("grpc.Call", error).code()
@@ -111,13 +111,16 @@ def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: s
         caller.start()
     wait_until(lambda: len(outcomes) > 100, "the callers are answered")
     stack.member(victim).kill()
+    killed = time.monotonic()
     try:
-        wait_until(lambda: _well_again(outcomes), "calls fail, then are answered for a second")
+        wait_until(lambda: _well_again(outcomes), "calls fail, then are answered for a second", 15)
     finally:
         stopping.set()
         for caller in callers:
             caller.join()
+    failed = [moment for moment, outcome in outcomes if outcome != "OK"]
     assert {outcome for _, outcome in outcomes} == {"OK", "UNAVAILABLE"}
+    assert max(failed) - killed < 15
     assert _well_again(outcomes)
 
 
@@ -140,6 +143,7 @@ def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) ->
     wait_until(
         lambda: log.stat().st_size > told and _ask(stack, 0) == "version 1",
         "Triton logs, and the champion answers",
+        15,
     )
     assert _ask(stack, 2) not in ("version 2", "version 1")
     said = log.read_bytes()[told:].decode()
@@ -149,7 +153,7 @@ def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) ->
 
 def _ask(stack: Stack, version: int) -> str:
     """Return the version that answered, or why none did."""
-    with stack.client(timeout=30) as client:
+    with stack.client(timeout=5) as client:
         try:
             return (
                 f"version {client.predict(TASK, 'it is red', model_version=version).model_version}"
@@ -170,7 +174,7 @@ def test_acknowledged_feedback_survives_kill_9_of_everything(stack: Stack) -> No
     stack.kill()
     assert len(acknowledged) == 100
     stack.start()
-    stack.wait_ready()
+    stack.wait_ready(60)
     request = feedback_service_pb2.ListFeedbackRequest(task=TASK, page_size=1000)
     with stack.client() as client:
         found = client.feedback.ListFeedback(request, timeout=10).feedback
@@ -178,13 +182,13 @@ def test_acknowledged_feedback_survives_kill_9_of_everything(stack: Stack) -> No
 
 
 def test_interrupt_leaves_nothing_behind_and_restart_does_not_train(stack: Stack) -> None:
-    """Ctrl-C ends every process; the next start is ready with the same versions."""
+    """Ctrl-C ends every process; the next start is ready within 20 s with the same versions."""
     before = versions(stack)
     members = stack.members()
     assert len(members) >= 4
     assert stack.stop() == 0
-    _, alive = psutil.wait_procs(members, timeout=60)
+    _, alive = psutil.wait_procs(members, timeout=5)
     assert not alive
     stack.start()
-    stack.wait_ready()
+    assert stack.wait_ready(20) < 20
     assert versions(stack) == before

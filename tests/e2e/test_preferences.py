@@ -84,7 +84,7 @@ def _check_stored(
     """Check that the prediction log has the prompt, the answer and its reward."""
     request = prediction_service_pb2.GetPredictionRequest(prediction_id=prediction_id)
     storage = stack.storage()
-    wait_until(lambda: storage.predictions.get(prediction_id), "the log has it")
+    wait_until(lambda: storage.predictions.get(prediction_id), "the log has it", 30.0)
     storage.database.close()
     stored = client.predictions.GetPrediction(request, timeout=30)
     assert (stored.text, stored.response) == (PROMPT, KIND.format("card"))

@@ -84,7 +84,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(start: Start, tmp_path: Path) ->
     """Ctrl-C ends Triton, the server and the jobs, and removes the temporary workspace."""
     with start() as running:
         parent = psutil.Process(running.pid)
-        wait_until(lambda: len(parent.children()) >= 3, "the stack starts")
+        wait_until(lambda: len(parent.children()) >= 3, "the stack starts", 60)
         children = parent.children(recursive=True)
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)

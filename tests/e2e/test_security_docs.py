@@ -79,7 +79,7 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
     assert made is not None
     key, key_id = made.group(), made.group(1)
     assert key_id in shell(stack, show)
-    wait_until(lambda: reason(stack, key) == "", "the key is taken")
+    wait_until(lambda: reason(stack, key) == "", "the key is taken", 5)
     port = stack.address.rpartition(":")[2]
     (stack.workspace / "program.py").write_text(program.replace("50051", port))
     assert "prediction_id" in shell(stack, "python program.py", TIDEMILL_API_KEY=key)
@@ -89,7 +89,7 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
     with TidemillClient(stack.address) as in_clear, pytest.raises(Unavailable):
         in_clear.predict(TASK, "it is red", timeout=10)
     shell(stack, f"{revoke.rpartition(' ')[0]} {key_id}")
-    wait_until(lambda: reason(stack, key) == "INVALID_API_KEY", "the key is refused")
+    wait_until(lambda: reason(stack, key) == "INVALID_API_KEY", "the key is refused", 5)
 
 
 def test_the_example_of_up_works_under_tls_and_keys(stack: Stack) -> None:
@@ -100,7 +100,7 @@ def test_the_example_of_up_works_under_tls_and_keys(stack: Stack) -> None:
     made = re.search(r"tm_[0-9a-f]+_[\w-]+", shell(stack, create))
     assert made is not None
     assert export.startswith("export TIDEMILL_API_KEY=...")
-    wait_until(lambda: reason(stack, made.group()) == "", "the key is taken")
+    wait_until(lambda: reason(stack, made.group()) == "", "the key is taken", 5)
     answered = shell(stack, f"{others[0]} --json", TIDEMILL_API_KEY=made.group())
     prediction_id = json.loads(answered)["prediction_id"]
     for command in others[1:]:

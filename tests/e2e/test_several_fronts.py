@@ -48,15 +48,17 @@ def test_calls_take_turns_and_outlive_a_front(tmp_path: Path) -> None:
         for caller in callers:
             caller.start()
         try:
-            wait_until(lambda: failures or min(map(answered, fronts)) > 50, "each front answers")
+            wait_until(
+                lambda: failures or min(map(answered, fronts)) > 50, "each front answers", 60
+            )
             fronts[0].process.kill()
             fronts[0].process.wait()
             after = len(calls)
-            wait_until(lambda: len(calls) > after + 200, "the others answer")
+            wait_until(lambda: len(calls) > after + 200, "the others answer", 60)
             fronts[1].process.terminate()
             fronts[1].process.wait()
             after = len(calls)
-            wait_until(lambda: len(calls) > after + 200, "the last one answers")
+            wait_until(lambda: len(calls) > after + 200, "the last one answers", 60)
         finally:
             stopping.set()
             for caller in callers:
@@ -102,7 +104,7 @@ def test_fronts_share_keys_traffic_and_ids(tmp_path: Path, postgres_url: str) ->
             )
         )
         wait_until(
-            lambda: there.predict("swapped", "lost my card").model_version == 2, "it is swapped"
+            lambda: there.predict("swapped", "lost my card").model_version == 2, "it is swapped", 20
         )
         workspace.storage.api_keys.revoke(stored.key_id, system_clock())
 
@@ -113,5 +115,5 @@ def test_fronts_share_keys_traffic_and_ids(tmp_path: Path, postgres_url: str) ->
                 return True
             return False
 
-        wait_until(refused, "the key is refused")
+        wait_until(refused, "the key is refused", 20)
     workspace.storage.database.close()

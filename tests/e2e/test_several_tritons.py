@@ -55,9 +55,9 @@ class Callers:
 
     def wait_for_more(self, version: int) -> None:
         """Wait until the next answers are this version's."""
-        wait_until(lambda: self.versions[-1:] == [version], f"version {version} answers")
+        wait_until(lambda: self.versions[-1:] == [version], f"version {version} answers", 30)
         before = len(self.versions)
-        wait_until(lambda: len(self.versions) > before + 100, "more answers")
+        wait_until(lambda: len(self.versions) > before + 100, "more answers", 30)
 
 
 @contextlib.contextmanager

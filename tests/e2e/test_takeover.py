@@ -1,5 +1,6 @@
 """Two processes that schedule jobs over one database, as several machines share it."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.storage.schema import job_runs
+from tidemill_jobs.leadership import LEASE_LENGTH
+from tidemill_jobs.runner import ORPHANED_AFTER
 
 RUNNING, SUCCEEDED, FAILED = JobRunState.RUNNING, JobRunState.SUCCEEDED, JobRunState.FAILED
 
@@ -54,15 +57,22 @@ def test_one_leads_and_another_takes_over(workspace: Workspace) -> None:
     children = psutil.Process(first.pid).children()
     assert children
     first.kill()
-    gone, alive = psutil.wait_procs(children, timeout=60)
+    killed = time.monotonic()
+    gone, alive = psutil.wait_procs(children, timeout=5)
     assert (len(gone), alive) == (len(children), [])
-    wait_until(lambda: workspace.leader() != leader, "another process leads")
-    workspace.wait(held, FAILED)
+    wait_until(
+        lambda: workspace.leader() != leader,
+        "another process leads",
+        LEASE_LENGTH.total_seconds() + 2,
+    )
+    workspace.wait(held, FAILED, seconds=ORPHANED_AFTER.total_seconds() + 5)
+    assert time.monotonic() - killed < ORPHANED_AFTER.total_seconds() + 5
     assert workspace.get(held).error.startswith("ORPHANED: ")
     wait_until(lambda: len(_ask_again(workspace, runs)) >= 7, "seven runs have ended", 120)
     wait_until(
         lambda: all(workspace.get(run).state.ended for run in runs.values()),
         "all runs have ended",
+        60,
     )
     states = Counter(workspace.get(run).state for run in runs.values())
     assert states[FAILED] <= 1  # the one that ran when its process was killed

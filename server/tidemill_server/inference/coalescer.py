@@ -110,7 +110,7 @@ class Coalescer:
         """Drop a work whose caller no longer waits; a call that it is in goes on.
 
         Returns:
-            Whether its wait is a sign of overload. It is none if Triton does not answer.
+            Whether its wait is a sign of overload: not if Triton answers no call.
         """
         lane = self._lanes.get((model.name, model.version, work.query.method == UNARY_METHOD))
         if lane is None:  # idle since

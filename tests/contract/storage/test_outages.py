@@ -191,7 +191,7 @@ def test_a_held_lock_is_not_waited_for_long(postgres_url: str) -> None:
         start = time.monotonic()
         with _unavailable("lock timeout"):
             storage.feedback.add([verdict()])
-        assert time.monotonic() - start < 45  # other statements have a minute
+        assert time.monotonic() - start < BUSY_TIMEOUT_SECONDS + 2
     assert _stored(storage) == 0
     storage.database.close()
     other.database.close()

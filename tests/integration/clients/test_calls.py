@@ -141,7 +141,7 @@ def test_a_call_keeps_to_its_timeout(client: Client, server: ScriptedServer) -> 
     with pytest.raises(DeadlineExceeded):
         client.call("predict", server.address, "t", "a", client={"timeout": 0.3})
     server.answering.set()
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 4
 
 
 @dataclass(frozen=True)

@@ -97,26 +97,22 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
         supervisor.stop()
 
 
-def deaths(supervisor: Supervisor, count: int) -> list[Ended]:
-    """Poll until so many processes have died."""
-    found: list[Ended] = []
-
-    def all_found() -> bool:
-        found.extend(supervisor.poll())
-        return len(found) >= count
-
-    wait_until(all_found, f"{count} processes have died")
+def deaths(supervisor: Supervisor, seconds: float) -> list[Ended]:
+    """Poll for a while and collect the deaths."""
+    deadline, found = time.monotonic() + seconds, []
+    while time.monotonic() < deadline:
+        found += supervisor.poll()
+        time.sleep(0.02)
     return found
 
 
 def test_a_killed_process_is_restarted_at_once(start: Callable[..., Supervisor]) -> None:
-    """A killed process runs again without a pause, with another id."""
+    """A killed process runs again within a second, with another id."""
     supervisor = start(python("server", SLEEPER))
     before = supervisor.pids()["server"]
     os.kill(before, signal.SIGKILL)
-    (ended,) = deaths(supervisor, 1)
+    (ended,) = deaths(supervisor, 1.0)
     assert (ended.name, ended.exit_code, ended.restart_seconds) == ("server", -signal.SIGKILL, 0)
-    wait_until(lambda: not supervisor.poll() and "server" in supervisor.pids(), "it runs again")
     after = supervisor.pids()["server"]
     assert after != before
     assert runs(after)
@@ -127,7 +123,7 @@ def test_a_process_that_cannot_start_is_tried_ever_more_rarely(
 ) -> None:
     """Repeated deaths are reported with growing delays, and the log has the output of each run."""
     supervisor = start(python("jobs", "print('no database', flush=True); raise SystemExit(3)"))
-    found = deaths(supervisor, 3)
+    found = deaths(supervisor, 2.0)
     delays = [ended.restart_seconds for ended in found]
     assert delays[:3] == pytest.approx([0, 0.2, 0.4])
     assert all(ended.exit_code == 3 for ended in found)
@@ -143,11 +139,12 @@ def test_what_a_dead_process_left_behind_is_killed(
     wait_until(
         lambda: log.exists() and log.read_text().endswith("\n"),
         "the process has said its child's id",
+        10,
     )
     grandchild = int(log.read_text())
     os.kill(supervisor.pids()["jobs"], signal.SIGKILL)
-    assert len(deaths(supervisor, 1)) == 1
-    wait_until(lambda: not runs(grandchild), "the grandchild has ended")
+    assert len(deaths(supervisor, 0.5)) == 1
+    wait_until(lambda: not runs(grandchild), "the grandchild has ended", 10)
 
 
 def test_processes_end_one_after_another_last_started_first(
@@ -157,7 +154,9 @@ def test_processes_end_one_after_another_last_started_first(
     order = tmp_path / "order"
     names = ("triton", "jobs", "server")
     supervisor = start(*(python(name, ORDERLY, str(order), name) for name in names))
-    wait_until(lambda: all(is_ready(tmp_path, name) for name in names), "all processes are ready")
+    wait_until(
+        lambda: all(is_ready(tmp_path, name) for name in names), "all processes are ready", 10
+    )
     supervisor.stop()
     assert order.read_text().split() == ["server", "jobs", "triton"]
     assert supervisor.pids() == {}
@@ -166,13 +165,13 @@ def test_processes_end_one_after_another_last_started_first(
 def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """Stopping waits for the grace period, and no longer."""
+    """Stopping takes no longer than the grace period."""
     supervisor = start(python("server", STUBBORN, grace_seconds=0.5))
     pid = supervisor.pids()["server"]
-    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM")
+    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM", 10)
     began = time.monotonic()
     supervisor.stop()
-    assert 0.4 < time.monotonic() - began < 30
+    assert 0.4 < time.monotonic() - began < 3
     assert not runs(pid)
 
 
@@ -181,11 +180,11 @@ def test_hurrying_does_not_wait_for_the_grace(
 ) -> None:
     """A second Ctrl-C kills the remaining processes at once."""
     supervisor = start(python("server", STUBBORN, grace_seconds=60))
-    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM")
+    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM", 10)
     began = time.monotonic()
     supervisor.hurry()
     supervisor.stop()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 2
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
         assert len(children) == 2
         assert all(runs(pid) for pid in children)
         process.kill()
-    wait_until(lambda: not any(runs(pid) for pid in children), "all children have ended")
+    wait_until(lambda: not any(runs(pid) for pid in children), "all children have ended", 10)
     next_one = Supervisor([], tmp_path)
     next_one.start()
     next_one.stop()
@@ -207,7 +206,7 @@ def test_children_do_not_get_the_terminals_signals(start: Callable[..., Supervis
     """Each child has its own session."""
     supervisor = start(python("a", SLEEPER), python("b", SLEEPER))
     pids = set(supervisor.pids().values())
-    wait_until(lambda: {os.getsid(pid) for pid in pids} == pids, "each child leads a session")
+    wait_until(lambda: {os.getsid(pid) for pid in pids} == pids, "each child leads a session", 10)
 
 
 def test_a_second_stack_on_a_state_directory_is_refused(

@@ -75,7 +75,7 @@ def outages_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
 
 @pytest.fixture
 def frail_triton(outages_triton: RunningTriton) -> RunningTriton:
-    """Return a Triton that tests stop and kill; it starts anew if it does not serve its models."""
+    """Return a Triton that tests stop and kill; it starts again if it does not serve its models."""
     if outages_triton.process.poll() is not None or not _serves(outages_triton):
         outages_triton.kill()
         outages_triton.start()

@@ -65,19 +65,19 @@ def test_probes_need_no_credential(guarded: Guarded) -> None:
 
 def test_a_key_is_good_until_it_expires(guarded: Guarded) -> None:
     """An expired key is API_KEY_EXPIRED."""
-    end = system_clock() + timedelta(seconds=5)
+    end = system_clock() + timedelta(seconds=3)
     metadata = bearer(guarded.key(PREDICT, expire_time=end))
     assert guarded.predict(metadata).label
     wait_until(lambda: system_clock() >= end, "the key's time is over")
     assert words(guarded.refused(metadata)) == ("UNAUTHENTICATED", "API_KEY_EXPIRED", "")
 
 
-def test_a_revoked_key_is_refused_soon(guarded: Guarded) -> None:
+def test_a_revoked_key_is_refused_within_a_second(guarded: Guarded) -> None:
     """Another key stays valid."""
     shown, other = guarded.key(PREDICT), guarded.key(PREDICT)
     assert guarded.predict(bearer(shown)).label
     guarded.workspace.storage.api_keys.revoke(split_api_key(shown)[0], system_clock())
-    wait_until(lambda: not guarded.is_known(shown), "the key is refused")
+    wait_until(lambda: not guarded.is_known(shown), "the key is refused", 1)
     assert words(guarded.refused(bearer(shown))) == ("UNAUTHENTICATED", "INVALID_API_KEY", "")
     assert guarded.predict(bearer(other)).label
 
@@ -230,32 +230,34 @@ def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) 
 
 def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -> None:
     """They are RATE_LIMITED with RetryInfo, and with the same delay for gRPC's own retries."""
-    metadata = bearer(guarded.key(PREDICT, rate=0.05))
+    metadata = bearer(guarded.key(PREDICT, rate=0.5))
     assert guarded.predict(metadata).label
     refused = guarded.refused(metadata)
     assert words(refused) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED", "")
-    assert 10 < refused.retry_seconds <= 20
+    assert 1 < refused.retry_seconds <= 2
 
 
 def test_the_client_waits_as_it_is_told(guarded: Guarded) -> None:
-    """Its second attempt comes when the key's rate allows it: an earlier one would be refused."""
-    with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=0.3)) as client:
+    """Its second attempt comes when the key's rate allows it, and not before."""
+    with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=1)) as client:
         client.predict("support", TEXT)
+        start = time.monotonic()
         call = partial(client.predict, "support", TEXT)
         counted = {"requests_total": {"reason": "RATE_LIMITED"}}
         assert grown(guarded.front, counted, call) == {"requests_total": 1}
+        assert time.monotonic() - start > 0.6
 
 
 def test_the_client_does_not_wait_where_its_time_would_be_up(guarded: Guarded) -> None:
     """If the rate allows the next call only after the deadline, the error comes immediately."""
-    with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=0.02)) as client:
+    with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=0.2)) as client:
         client.predict("support", TEXT)
         start = time.monotonic()
         with pytest.raises(Overloaded) as caught:
-            client.predict("support", TEXT, timeout=20)
-        assert time.monotonic() - start < 15
+            client.predict("support", TEXT, timeout=2)
+        assert time.monotonic() - start < 1.5
         assert caught.value.reason == "RATE_LIMITED"
-        assert 30 < (caught.value.retry_after_seconds or 0) <= 50
+        assert 3 < (caught.value.retry_after_seconds or 0) <= 5
 
 
 def audited(guarded: Guarded, task: str) -> list[AuditRecord]:

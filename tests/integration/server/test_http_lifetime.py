@@ -55,7 +55,7 @@ def test_a_slow_body_is_given_up(front: Front, path: str) -> None:
             with contextlib.suppress(TimeoutError):
                 received = slow.recv(4096)
         assert received.startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - begin > 9.5
+        assert 8 < time.monotonic() - begin < 15
 
 
 def test_large_bodies_share_the_room_of_large_messages(front: Front) -> None:

@@ -41,7 +41,7 @@ def test_calls_and_streams_end_when_triton_hangs(
         assert words(refusal(lambda: list(calls.ModelStreamInfer(endless)))) == AWAY
         expected = ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "")
         assert words(refusal(patient.result)) == expected
-        assert 9 < time.monotonic() - start < 14
+        assert 9 < time.monotonic() - start < 12
     wait_until(lambda: _answers(calls), "the front answers again")
 
 

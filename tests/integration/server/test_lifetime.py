@@ -17,7 +17,6 @@ from tests.plugins.waiting import wait_until
 from tidemill.v1 import job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.job import Job
-from tidemill_server.transports.transport import GRACE_SECONDS
 
 pytestmark = BOTH_TRANSPORTS
 REQUEST = pb.PredictRequest(task="support", text=TEXT)
@@ -44,21 +43,21 @@ def test_calls_under_way_are_answered_before_the_end(
 ) -> None:
     """After SIGTERM, 40 calls and a stream are answered and stored, and the exit code is 0."""
     workspace, front = house
-    front.predictions.Predict(REQUEST, timeout=30)
+    front.predictions.Predict(REQUEST, timeout=5)
     item = pb.StreamPredictRequest(id="s", task="support", text=TEXT)
     with halted(frail_triton):
-        calls = [front.predictions.Predict.future(REQUEST, timeout=60) for _ in range(40)]
-        stream = front.predictions.StreamPredict(iter([item] * 20), timeout=60)
+        calls = [front.predictions.Predict.future(REQUEST, timeout=10) for _ in range(40)]
+        stream = front.predictions.StreamPredict(iter([item] * 20), timeout=10)
         wait_until(lambda: texts_under_way(front) == 60, "40 calls and 20 items are under way")
         front.process.terminate()
         time.sleep(0.4)  # it does not end meanwhile
         assert front.process.poll() is None
     answered = {call.result().prediction.prediction_id for call in calls}
     answered |= {answer.prediction.prediction_id for answer in stream}
-    assert front.process.wait(60) == 0
+    assert front.process.wait(10) == 0
     assert len(answered) == 60
     assert answered < workspace.stored_ids()
-    assert refusal(lambda: front.predictions.Predict(REQUEST, timeout=30)).code == "UNAVAILABLE"
+    assert refusal(lambda: front.predictions.Predict(REQUEST, timeout=2)).code == "UNAVAILABLE"
 
 
 def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front], transport: str) -> None:
@@ -70,7 +69,7 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front], tran
         start = time.monotonic()
         assert front.stop() == 0
         seconds = time.monotonic() - start
-    assert seconds < 0.9 * GRACE_SECONDS
+    assert seconds < 5
     codes = {of(error).code for error in callers.load.failures}
     # grpcio answers CANCELLED to a call that arrives just as its server stops.
     assert codes - ({"CANCELLED"} if transport == "grpcio" else set()) == {"UNAVAILABLE"}
@@ -83,10 +82,12 @@ def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Fr
     workspace, front = house
     workspace.storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     asked = job_service_pb2.RunJobRequest(job="retrain", task="support")
-    run = front.jobs.RunJob(asked, timeout=30).job_run
+    run = front.jobs.RunJob(asked, timeout=5).job_run
     watch = front.jobs.WatchJobRun(job_service_pb2.WatchJobRunRequest(run_id=run.run_id))
     assert next(watch).job_run.run_id == run.run_id
+    start = time.monotonic()
     assert front.stop() == 0
+    assert time.monotonic() - start < 13
     assert refusal(lambda: next(watch)).code in ("UNAVAILABLE", "CANCELLED")
     assert "unexpected_error" not in front.log()
 
@@ -98,8 +99,8 @@ def test_a_second_front_on_the_same_port_is_refused(
     second = Front(workspace, triton.grpc_address, port=front.port, transport=transport)
     second.output = workspace.folder / "second.log"
     second.launch()
-    assert second.process.wait(60) == 1
+    assert second.process.wait(20) == 1
     assert str(front.port) in second.log()
     assert "TIDEMILL_GRPC_PORT" in second.log()
     assert "Traceback" not in second.log()
-    assert front.predictions.Predict(REQUEST, timeout=30).prediction.label
+    assert front.predictions.Predict(REQUEST, timeout=5).prediction.label

@@ -24,8 +24,8 @@ from tidemill_core.domain.job import Job
 from tidemill_core.storage.api_keys import split_api_key
 
 Requests = Iterator[Any]
-SECONDS = 20.0
-"""The promised two, and many more for a busy machine; a stream itself has 60."""
+SECONDS = 2.5
+"""The promised two, and half a second for the test itself."""
 
 
 def _predict(guarded: Guarded, requests: Requests, metadata: Any) -> Any:
@@ -75,7 +75,7 @@ def _one_then_silence(first: Any, ended: threading.Event) -> Requests:
 def test_a_stream_ends_soon_after_its_key_is_revoked(
     guarded: Guarded, begin: Callable[[Guarded, Requests, Any], Any], first: Any
 ) -> None:
-    """Soon it is UNAUTHENTICATED, though no message passes; others stay open."""
+    """Within two seconds it is UNAUTHENTICATED, though no message passes; others stay open."""
     ended = threading.Event()
     shown, other = guarded.key(*Scope), guarded.key(*Scope)
     calls = begin(guarded, _one_then_silence(first, ended), bearer(shown))
@@ -91,7 +91,7 @@ def test_a_stream_ends_soon_after_its_key_is_revoked(
 
 def test_a_stream_ends_at_its_tokens_end(guarded: Guarded) -> None:
     """Whatever messages pass: they are answered until then, and TOKEN_EXPIRED afterwards."""
-    end = int(time.time()) + 6
+    end = int(time.time()) + 4
     metadata = bearer(guarded.issuer.token(exp=end))
     requests: queue.SimpleQueue[pb.StreamPredictRequest] = queue.SimpleQueue()
     calls = guarded.front.predictions.StreamPredict(
@@ -156,7 +156,9 @@ def test_random_keys_delay_no_one(guarded: Guarded) -> None:
         each.start()
     try:
         for _ in range(5):
+            begin = time.monotonic()
             assert guarded.predict(bearer(known)).label
+            assert time.monotonic() - begin < 3
             assert guarded.predict(bearer(guarded.key(Scope.PREDICT))).label
     finally:
         stopping.set()

@@ -52,7 +52,7 @@ def test_a_message_that_does_not_come_ends_its_call(
     until_under_way(both, [1, 1])
     refused = [words(refusal(call.result)) for call in unary]
     refused += [words(refusal(partial(next, stream))) for stream in streams]
-    assert time.monotonic() - start > 9.5
+    assert 9.5 < time.monotonic() - start < 12
     assert refused == [("DEADLINE_EXCEEDED", "MESSAGE_NOT_SENT", "")] * 4
     until_under_way(both, [0, 0])
 
@@ -80,7 +80,7 @@ def test_a_drain_ends_the_wait(
         )
         start = time.monotonic()
         assert front.stop() == 0
-        assert time.monotonic() - start < 9  # a message has 10 s
+        assert time.monotonic() - start < 4
         ended = {words(refusal(call.result)) for call in calls} | {
             words(refusal(lambda: next(watch)))
         }
@@ -89,7 +89,7 @@ def test_a_drain_ends_the_wait(
 
 
 @BOTH_TRANSPORTS
-@pytest.mark.parametrize("seconds", [1.0, 3.0])
+@pytest.mark.parametrize("seconds", [0.3, 1.5])
 def test_a_deadline_that_passes_is_told_from_a_caller_that_hangs_up(
     front: Front, workspace: Workspace, silently: Open, seconds: float
 ) -> None:

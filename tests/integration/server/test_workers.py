@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,7 @@ def until_answered(callers: list[Caller]) -> None:
     wait_until(
         lambda: all(c.outcomes["OK"] > n + 5 for c, n in zip(callers, asked, strict=True)),
         "every caller is answered",
+        10,
     )
 
 
@@ -115,6 +117,7 @@ def test_a_rolling_restart_fails_no_call_even_of_callers_that_never_retry(
         workers.wait_until(
             lambda: (found := read_report(workers.state_dir)) and found.ended,
             "the restart is over",
+            90,
         )
     finally:
         for caller in callers:
@@ -136,7 +139,9 @@ def test_a_killed_worker_loses_only_its_calls_and_nothing_acknowledged(workers: 
         until_answered(callers)
         os.kill(workers.supervisor.pids()["server-1"], signal.SIGKILL)
         workers.supervisor.poll()
+        began = time.monotonic()
         workers.until_all_run()
+        assert time.monotonic() - began < 30
         until_answered(callers)
     finally:
         for caller in callers:
@@ -144,7 +149,7 @@ def test_a_killed_worker_loses_only_its_calls_and_nothing_acknowledged(workers: 
             caller.join()
     for caller in callers:
         assert set(caller.outcomes) <= {"OK", "UNAVAILABLE"}
-        assert caller.outcomes["UNAVAILABLE"] < 20
+        assert caller.outcomes["UNAVAILABLE"] < 5
     acknowledged = set().union(*(caller.feedback_ids for caller in callers))
     with grpc.insecure_channel(workers.address) as channel:
         stub = feedback_service_pb2_grpc.FeedbackServiceStub(channel)
@@ -171,10 +176,10 @@ def test_a_changed_certificate_is_used_without_a_failed_call(
         try:
             until_answered([caller])
             files[1].write_bytes(b"broken")
-            workers.wait_until(lambda: _restarted(workers, 1), "the broken key is refused")
+            workers.wait_until(lambda: _restarted(workers, 1), "the broken key is refused", 30)
             assert len(workers.supervisor.pids()) == count
             new.issue().write(*files)
-            workers.wait_until(lambda: _restarted(workers, 2), "the workers are replaced")
+            workers.wait_until(lambda: _restarted(workers, 2), "the workers are replaced", 90)
             until_answered([caller])
         finally:
             caller.stopping.set()

@@ -53,16 +53,19 @@ class Workers:
         self.wait_until(
             lambda: {one.state for one in read_processes(self.state_dir)} == {ProcessState.RUNNING},
             "both workers answer",
+            40,
         )
 
-    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+    def wait_until(
+        self, condition: Callable[[], object], what: str, seconds: float = 120.0
+    ) -> None:
         """Check on the workers until a condition holds."""
 
         def looked_after() -> object:
             self.supervisor.poll()
             return condition()
 
-        wait_until(looked_after, what, 120)
+        wait_until(looked_after, what, seconds)
 
 
 @contextlib.contextmanager

@@ -97,9 +97,9 @@ class Workspace:
         """Return a run in its current state."""
         return self.storage.jobs.get(run.run_id)
 
-    def wait(self, run: JobRun, *states: JobRunState) -> JobRun:
+    def wait(self, run: JobRun, *states: JobRunState, seconds: float = 60.0) -> JobRun:
         """Wait until a run is in one of some states."""
-        wait_until(lambda: self.get(run).state in states, f"{run.job} is one of {states}")
+        wait_until(lambda: self.get(run).state in states, f"{run.job} is one of {states}", seconds)
         return self.get(run)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":

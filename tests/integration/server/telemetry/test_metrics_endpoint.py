@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_connections_are_bounded(port: int) -> None:
     finally:
         for each in silent:
             each.close()
-    wait_until(lambda: is_answered(port), "there is room again")
+    wait_until(lambda: is_answered(port), "there is room again", 20)
 
 
 def is_answered(port: int) -> bool:
@@ -150,22 +151,16 @@ def workers(tmp_path: Path) -> Iterator[list[Worker]]:
 def test_any_worker_answers_for_all(workers: list[Worker]) -> None:
     """Counters and gauges are sums over the workers, ages the largest; a dead worker's gauges go.
 
-    Its counters stay: what was counted has happened. What another worker counted comes
-    soon.
+    Its counters stay: what was counted has happened. What another worker counted comes within
+    half a second.
     """
-    whole = {
-        f"tidemill_requests_total OK {PREDICT} ": 2,
-        "tidemill_queued_rows support": 10,
-        "tidemill_log_lag_seconds": 1.5,
-        "tidemill_queue_seconds_count support": 2,
-    }
-
-    def is_whole() -> bool:
+    time.sleep(0.6)  # no worker may need longer
+    for _ in range(5):  # whichever of them the kernel picks
         found = samples(ask(workers[0].port)[1])
-        return {name: found.get(name) for name in whole} == whole
-
-    # Whichever of them the kernel picks.
-    wait_until(lambda: all(is_whole() for _ in range(5)), "each worker answers for both")
+        assert found[f"tidemill_requests_total OK {PREDICT} "] == 2
+        assert found["tidemill_queued_rows support"] == 10
+        assert found["tidemill_log_lag_seconds"] == 1.5
+        assert found["tidemill_queue_seconds_count support"] == 2
     workers[1].end()
     found = samples(ask(workers[0].port)[1])
     assert found[f"tidemill_requests_total OK {PREDICT} "] == 2

@@ -115,8 +115,9 @@ async def test_without_the_need_for_a_credential_everybody_is_anonymous(
 
 async def test_a_key_keeps_to_its_rate(world: World) -> None:
     """Calls beyond the rate are refused; a call without the scope does not count."""
-    key = await world.new_key(Scope.PREDICT, rate=0.01)
+    key = await world.new_key(Scope.PREDICT, rate=2)
     assert await _refused(world, PROMOTE, key) == "MISSING_SCOPE"
+    await world.admit(PREDICT, key)
     await world.admit(PREDICT, key)
     with pytest.raises(ResourceExhausted):
         await world.admit(PREDICT, key)
@@ -133,7 +134,7 @@ async def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
         return time.monotonic() - begin
 
     assert await paced(20, 24) >= 4 / 20 - 0.01
-    assert await paced(None, 1000) < 20
+    assert await paced(None, 1000) < 1
 
 
 def _prediction_id(task: str) -> str:
@@ -223,7 +224,7 @@ async def test_a_remembered_caller_is_forgotten_when_keys_change(world: World) -
     assert (await world.admit(PREDICT, token)).name == "shop"
     watching = asyncio.create_task(world.tokens.watch())
     world.issuer.rotate("second")
-    await until(lambda: not world.gatekeeper.remembered, "the new keys are read")
+    await until(lambda: not world.gatekeeper.remembered, "the new keys are read", 20)
     assert await _refused(world, PREDICT, token) == "UNKNOWN_SIGNING_KEY"
     watching.cancel()
 
@@ -271,7 +272,7 @@ WORDS = st.one_of(
 )
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([PREDICT, PROMOTE, HEALTH, ""]), st.lists(st.tuples(KEYS, WORDS)))
 def test_any_metadata_is_refused_in_an_orderly_way(
     world: World, method: str, metadata: list[tuple[str, str | bytes]]

@@ -4,7 +4,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -142,7 +142,7 @@ def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
     began = time.perf_counter()
     redacted = _cleaned(f"{start} b@c.de", cleaning=Cleaning(100_000, redact=("email",)))["text"]
     assert redacted == f"{start} [EMAIL]"
-    assert time.perf_counter() - began < 15
+    assert time.perf_counter() - began < 1.5
 
 
 @pytest.mark.parametrize(("spaces", "rule"), [(1030, None), (1031, "TEXT_TOO_LONG")])
@@ -171,6 +171,7 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
     assert clean(rows, Cleaning(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=30)), max_size=8))
 def test_many_texts_are_repaired_as_one_is(texts: list[str | None]) -> None:
     """A build repairs a column as the front repairs each text."""
