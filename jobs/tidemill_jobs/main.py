@@ -224,14 +224,13 @@ def main() -> int:
     try:
         # A rebuild names the missing task itself.
         settings = settings_with_tasks() if asked.rebuild is None else load_settings()
-        schedules = run_id is None and asked.rebuild is None
-        if schedules:
+        url = settings.effective_database_url
+        if asked.rebuild is not None:  # someone looks at it, and can try again
+            return rebuild_one(asked.rebuild, settings, open_storage(url))
+        if run_id is None:
             # The first process of a container ignores a signal without a handler.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        open_now = wait_for_storage if schedules else open_storage
-        storage = open_now(settings.effective_database_url)
-        if asked.rebuild is not None:
-            return rebuild_one(asked.rebuild, settings, storage)
+        storage = wait_for_storage(url)
         with TritonControl(settings.triton_target, control_key(settings)) as triton:
             if run_id is not None:
                 return run_one(run_id, settings, storage, triton)

@@ -6,7 +6,13 @@ from typing import Self
 from tidemill_cli.connection import new_client
 from tidemill_cli.health import health_of, task_service
 from tidemill_cli.target import target_of
-from tidemill_cli.unserved import damaged_champion, no_first_model, trouble_of, unapproved
+from tidemill_cli.unserved import (
+    damaged_champion,
+    database_away,
+    no_first_model,
+    trouble_of,
+    unapproved,
+)
 from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
@@ -14,7 +20,7 @@ from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.errors import StorageUnavailable
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
-from tidemill_core.storage.storage import open_storage
+from tidemill_core.storage.storage import Storage, open_storage
 
 # The supervisor is blocked for as long.
 _LOOK_TIMEOUT_SECONDS = 1.0
@@ -45,7 +51,8 @@ class Startup:
 
     def __init__(self, settings: Settings) -> None:
         self._tasks = list(settings.tasks)
-        self._storage = open_storage(settings.effective_database_url)
+        self._database_url = settings.effective_database_url
+        self._storage: Storage | None = None
         self._client = new_client(target_of(""))
         self._begin = system_clock()
         self._repository = ModelRepository.of(settings)
@@ -57,7 +64,8 @@ class Startup:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
-        self._storage.database.close()
+        if self._storage is not None:
+            self._storage.database.close()
 
     def look(self) -> list[TaskStartup]:
         """Return the current progress of each task."""
@@ -67,13 +75,15 @@ class Startup:
         if self._serves(task):
             return TaskStartup(task, serving=True, fraction=1.0, message="serving")
         try:
-            deployment = self._storage.models.deployment(task)
+            storage = self._opened()
+            deployment = storage.models.deployment(task)
             if deployment is not None:
-                return self._with_champion(self._storage.models.get(task, deployment.champion))
-            run = self._training(task)
-            waiting = self._storage.models.in_states(task, [ModelState.AWAITING_APPROVAL])
+                return self._with_champion(storage.models.get(task, deployment.champion))
+            run = self._training(storage, task)
+            waiting = storage.models.in_states(task, [ModelState.AWAITING_APPROVAL])
         except StorageUnavailable as error:
-            return TaskStartup(task, serving=False, fraction=0.0, message=str(error))
+            away = database_away(error)
+            return self._unserved(task, "waits for the database", away, "database")
         if waiting and (run is None or run.state.ended):
             version = waiting[-1].version
             todo, cause = unapproved(task, version), f"{task}/{version}"
@@ -83,6 +93,11 @@ class Startup:
         if trouble := trouble_of(run.state, run.error, run.result):
             return self._unserved(task, "not trained", no_first_model(task, trouble), run.run_id)
         return TaskStartup(task, serving=False, fraction=run.progress, message=run.message)
+
+    def _opened(self) -> Storage:
+        if self._storage is None:
+            self._storage = open_storage(self._database_url)
+        return self._storage
 
     def _with_champion(self, champion: ModelVersion) -> TaskStartup:
         task, version = champion.task, champion.version
@@ -101,9 +116,9 @@ class Startup:
             return False
         return health == "SERVING"
 
-    def _training(self, task: str) -> JobRun | None:
+    def _training(self, storage: Storage, task: str) -> JobRun | None:
         """Return the latest training unless it ended before this stack started."""
-        run = self._storage.jobs.latest("retrain", task, list(JobRunState))
+        run = storage.jobs.latest("retrain", task, list(JobRunState))
         if run is None or (run.end_time is not None and run.end_time < self._begin):
             return None
         return run

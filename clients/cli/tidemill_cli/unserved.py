@@ -108,6 +108,12 @@ def unapproved(task: str, version: int) -> str:
     )
 
 
+def database_away(error: StorageUnavailable) -> str:
+    """Return what `tidemill up` says while the database does not answer."""
+    detail = " ".join(error.detail.split())  # PostgreSQL's has lines and tabs
+    return f"{error}: {detail}\nwaiting for it; Ctrl-C stops"
+
+
 def damaged_champion(task: str, version: int, damage: str) -> str:
     """Return the error for a task whose champion has damaged files."""
     return (
