@@ -35,6 +35,7 @@ from tidemill_core.settings import Settings, load_settings, settings_with_tasks
 from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.job_pruning import prune_runs
 from tidemill_core.storage.storage import Storage, open_storage, wait_for_storage
+from tidemill_core.supervisor.lock import stack_runs
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
@@ -224,13 +225,13 @@ def main() -> int:
     try:
         # A rebuild names the missing task itself.
         settings = settings_with_tasks() if asked.rebuild is None else load_settings()
-        url = settings.effective_database_url
+        url, create = settings.effective_database_url, not stack_runs(settings.state_dir)
         if asked.rebuild is not None:  # someone looks at it, and can try again
-            return rebuild_one(asked.rebuild, settings, open_storage(url))
+            return rebuild_one(asked.rebuild, settings, open_storage(url, create=create))
         if run_id is None:
             # The first process of a container ignores a signal without a handler.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        storage = wait_for_storage(url)
+        storage = wait_for_storage(url, create=create)
         with TritonControl(settings.triton_target, control_key(settings)) as triton:
             if run_id is not None:
                 return run_one(run_id, settings, storage, triton)

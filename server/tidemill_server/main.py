@@ -24,6 +24,7 @@ from tidemill_core.settings import Settings, settings_with_tasks
 from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.storage import Storage, wait_for_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
+from tidemill_core.supervisor.lock import stack_runs
 from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
 from tidemill_server.assembly import Front, assemble
@@ -122,7 +123,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = settings_with_tasks()
-        storage = wait_for_storage(settings.effective_database_url)
+        create = not stack_runs(settings.state_dir)
+        storage = wait_for_storage(settings.effective_database_url, create=create)
         telemetry = open_telemetry(settings)
         try:
             clock = system_clock if asked.clock is None else SimulatedClock(asked.clock)

@@ -15,6 +15,7 @@ from tidemill_cli.doctor_front import own_front
 from tidemill_cli.doctor_sources import wrong_sources
 from tidemill_cli.doctor_triton import trouble_with_tritons
 from tidemill_cli.local import missing_module
+from tidemill_cli.workspace_storage import existing_storage
 from tidemill_core.errors import TidemillError
 from tidemill_core.extras import installation
 from tidemill_core.loopback import is_loopback, proxy_variables
@@ -24,8 +25,9 @@ from tidemill_core.settings import (
     load_settings,
     unset_variables,
 )
+from tidemill_core.storage.engine import DatabaseMissing
 from tidemill_core.storage.migrate import MigrationPending
-from tidemill_core.storage.storage import Storage, existing_storage
+from tidemill_core.storage.storage import Storage
 from tidemill_core.supervisor import (
     ListeningPort,
     ProcessState,
@@ -211,13 +213,16 @@ def _keys(state_dir: Path) -> Iterator[Check]:
 
 def _database(settings: Settings) -> list[Check]:
     try:
-        with existing_storage(settings.effective_database_url) as storage:
+        with existing_storage(settings) as storage:
             if storage is None:
                 return [Check("database", "ok", "the first `tidemill up` creates it")]
             place = Check("database", "ok", storage.database.engine.url.render_as_string())
             return [place, *(_champion(storage, task) for task in settings.tasks)]
     except MigrationPending as error:
         return [Check("database", "warn", str(error), "write a backup first; see docs/backup.md")]
+    except DatabaseMissing as error:
+        found, _, remedy = error.detail.partition(": ")
+        return [Check("database", "fail", found, remedy)]
     except TidemillError as error:
         remedy = "check database_url, and that the database is up"
         detail = " ".join((error.detail or str(error)).split())  # PostgreSQL's has lines and tabs

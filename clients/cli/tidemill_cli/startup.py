@@ -96,7 +96,7 @@ class Startup:
 
     def _opened(self) -> Storage:
         if self._storage is None:
-            self._storage = open_storage(self._database_url)
+            self._storage = open_storage(self._database_url, create=False)
         return self._storage
 
     def _with_champion(self, champion: ModelVersion) -> TaskStartup:

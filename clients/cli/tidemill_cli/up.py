@@ -26,6 +26,7 @@ from tidemill_core.supervisor import (
     stack_processes,
     triton_stand_in,
 )
+from tidemill_core.supervisor.lock import stack_runs
 from tidemill_core.triton.embedded import unsupported_reason
 
 app = typer.Typer(add_completion=False)
@@ -56,6 +57,7 @@ def up(as_json: AsJson = False) -> None:
     stand_in = triton_stand_in(settings, _note)
     supervisor = Supervisor(processes, settings.state_dir, ports, scratch, stand_in)
     asked = _Signals(supervisor)
+    _create_database(settings)
     supervisor.start()
     try:
         _note(f"starting {', '.join(process.name for process in processes)}: Ctrl-C stops them")
@@ -68,6 +70,15 @@ def up(as_json: AsJson = False) -> None:
         _note("stopping; another Ctrl-C kills the processes that are left")
         supervisor.stop()
     _note("stopped")
+
+
+def _create_database(settings: Settings) -> None:
+    """Create the SQLite file of a new workspace: the processes of a stack create none."""
+    # Importing the database's packages takes half a second: only this command needs it.
+    from tidemill_core.storage.engine import create_missing
+
+    if not stack_runs(settings.state_dir):
+        create_missing(settings.effective_database_url)
 
 
 def _note(text: str, style: str = "") -> None:

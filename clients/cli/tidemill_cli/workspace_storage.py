@@ -13,6 +13,7 @@ from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.errors import TidemillError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
+from tidemill_core.supervisor.lock import stack_runs
 
 if TYPE_CHECKING:  # part of the extras, and takes half a second to import
     from tidemill_core.storage.database import Page
@@ -23,18 +24,19 @@ RowT = TypeVar("RowT")
 
 @contextmanager
 def opened_storage(settings: Settings) -> "Iterator[Storage]":
-    """Yield the storage; create it if it does not exist, as `tidemill up` would.
+    """Yield the storage; create it if it does not exist and no stack runs, as `tidemill up` would.
 
     Raises:
         ExtrasMissing: its packages are not installed.
         ConfigurationError: the URL names no supported database.
-        StorageUnavailable: it cannot be reached.
+        StorageUnavailable: it cannot be reached, or is missing in a running stack.
     """
     require_storage()
     from tidemill_core.storage.storage import open_storage
 
     keep_files_private()
-    storage = open_storage(settings.effective_database_url)
+    create = not stack_runs(settings.state_dir)
+    storage = open_storage(settings.effective_database_url, create=create)
     try:
         yield storage
     finally:
@@ -49,12 +51,15 @@ def existing_storage(settings: Settings) -> "Iterator[Storage | None]":
         ExtrasMissing: its packages are not installed.
         MigrationPending: the database is of an earlier release.
         ConfigurationError: the URL names no supported database.
-        StorageUnavailable: it cannot be reached.
+        StorageUnavailable: it cannot be reached, or is missing in a running stack.
     """
     require_storage()
-    from tidemill_core.storage import storage
+    from tidemill_core.storage import engine, storage
 
-    with storage.existing_storage(settings.effective_database_url) as found:
+    url = settings.effective_database_url
+    if (file := engine.missing_file(url)) is not None and stack_runs(settings.state_dir):
+        raise engine.DatabaseMissing(file)
+    with storage.existing_storage(url) as found:
         yield found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
-from tidemill_core.errors import ConfigurationError
+from tidemill_core.errors import ConfigurationError, StorageUnavailable
 
 BUSY_TIMEOUT_SECONDS = 5
 """Longest wait for a connection or a lock."""
@@ -26,19 +26,34 @@ _KEEPALIVES = {
 }
 
 
+class DatabaseMissing(StorageUnavailable):
+    """A SQLite file that was moved away or deleted while it was used."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is missing: move it back; to begin with an empty database, stop `tidemill up` "
+            "and start it again"
+        )
+
+
 def open_engine(url: str) -> Engine:
     """Return SQLAlchemy's engine for a database, which connects when it is used.
 
+    A SQLite file is created now if it is missing, and never later: then it was moved away.
+
     Raises:
         ConfigurationError: the URL names no supported database.
+        StorageUnavailable: the SQLite file cannot be created.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
         options = {"check_same_thread": False}
         engine = create_engine(parsed, hide_parameters=True, connect_args=options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        if (file := _file_of(parsed)) is not None:
+            create_missing(url)
+            _keep_to_file(engine, file)
         return engine
     if parsed.get_backend_name() == "postgresql":
         engine = create_engine(
@@ -55,14 +70,69 @@ def open_engine(url: str) -> Engine:
     raise ConfigurationError("database_url must be a URL of PostgreSQL or SQLite")
 
 
-def is_missing(url: str) -> bool:
-    """Return whether a database is a SQLite file that does not exist.
+def missing_file(url: str) -> Path | None:
+    """Return the SQLite file of a database if it does not exist; None for any other database.
 
     Raises:
         ConfigurationError: the URL is not SQLAlchemy's.
     """
-    parsed = _parsed(url)
-    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+    file = _file_of(_parsed(url))
+    return None if file is None or file.exists() else file
+
+
+def create_missing(url: str) -> None:
+    """Create the SQLite file of a database, without tables, if it does not exist.
+
+    Raises:
+        ConfigurationError: the URL is not SQLAlchemy's.
+        StorageUnavailable: it cannot be created.
+    """
+    if (file := missing_file(url)) is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        raise StorageUnavailable(f"{file} cannot be created: {error.strerror}") from error
+
+
+def _file_of(url: URL) -> Path | None:
+    """Return the file of a SQLite database; None for another one, or one that has a URI."""
+    name = url.database or ":memory:"
+    is_file = url.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:"))
+    return Path(name).absolute() if is_file else None
+
+
+def _keep_to_file(engine: Engine, file: Path) -> None:
+    """Let an engine use a file only while it has its name.
+
+    What a connection writes into a file that was moved away or deleted may be lost.
+    """
+
+    def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        if not file.exists():
+            raise DatabaseMissing(file)
+        arguments[0] = f"{file.as_uri()}?mode=rw"  # SQLite would create it
+        options["uri"] = True
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(file)
+
+    def check(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _identity(file):
+            raise exc.DisconnectionError  # the pool opens another connection
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", check)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _parsed(url: str) -> URL:

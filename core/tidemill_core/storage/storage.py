@@ -16,7 +16,7 @@ from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.drift_regions import DriftRegionStore
-from tidemill_core.storage.engine import is_missing
+from tidemill_core.storage.engine import DatabaseMissing, missing_file
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.exports import ExportStore
 from tidemill_core.storage.feedback import FeedbackStore
@@ -73,14 +73,21 @@ class Storage:
     audit: AuditStore
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, *, create: bool = True) -> Storage:
     """Connect to a database and migrate it to the current schema.
+
+    Args:
+        url: SQLAlchemy's URL of it.
+        create: whether to create a SQLite file that is missing. In a running stack it was moved
+            away, so an empty one would hide what happened.
 
     Raises:
         ConfigurationError: the URL is not of SQLite or PostgreSQL, or a newer release has migrated
             the database.
-        StorageUnavailable: the database cannot be reached.
+        StorageUnavailable: the database cannot be reached, or is missing.
     """
+    if not create and (file := missing_file(url)) is not None:
+        raise DatabaseMissing(file)
     database = Database(url)
     try:
         migrate(database)
@@ -102,7 +109,7 @@ def existing_storage(url: str) -> Iterator[Storage | None]:
         ConfigurationError: as `open_storage`.
         StorageUnavailable: the database cannot be reached.
     """
-    if is_missing(url):
+    if missing_file(url) is not None:
         yield None
         return
     with closing(Database(url)) as database:
@@ -115,7 +122,7 @@ def _storage(database: Database) -> Storage:
     return Storage(database, **{name: store(database) for name, store in stores.items()})
 
 
-def wait_for_storage(url: str) -> Storage:
+def wait_for_storage(url: str, *, create: bool = True) -> Storage:
     """Open storage as `open_storage` does, but wait while the database cannot be reached.
 
     A process that ends instead may stay down: Podman does not restart a container while one that it
@@ -126,7 +133,7 @@ def wait_for_storage(url: str) -> Storage:
     """
     while True:
         try:
-            return open_storage(url)
+            return open_storage(url, create=create)
         except StorageUnavailable as error:
             log.warning("waiting_for_database", detail=error.detail or str(error))
         time.sleep(_RETRY_SECONDS)

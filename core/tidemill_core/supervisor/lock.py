@@ -61,6 +61,11 @@ class StateDirectoryLock:
             self._descriptor = -1
 
 
+def stack_runs(state_dir: Path) -> bool:
+    """Return whether a stack runs on a state directory."""
+    return StateDirectoryLock(state_dir).holder() is not None
+
+
 def _lock(descriptor: int) -> None:
     """Take the lock. Wait a moment, because `holder` holds it for a moment.
 

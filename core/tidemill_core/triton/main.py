@@ -17,6 +17,7 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, settings_with_tasks
 from tidemill_core.storage.storage import wait_for_storage
+from tidemill_core.supervisor.lock import stack_runs
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control_key import control_key
 from tidemill_core.triton.embedded import LOOPBACK, STAND_IN, EmbeddedTriton, prepare
@@ -26,7 +27,8 @@ from tidemill_core.triton.served import configure
 
 def configure_all(settings: Settings) -> tuple[str, ...]:
     """Write the configuration of each task's models; return the names of those to load."""
-    storage = wait_for_storage(settings.effective_database_url)
+    url, is_first = settings.effective_database_url, not stack_runs(settings.state_dir)
+    storage = wait_for_storage(url, create=is_first)
     repository = ModelRepository.of(settings)
     names: list[str] = []
     for task in settings.tasks:

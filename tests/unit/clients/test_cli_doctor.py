@@ -16,6 +16,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from tests.plugins.fake_triton import FakeTriton
 from tidemill_cli.main import run
+from tidemill_core.supervisor import StateDirectoryLock
 
 
 @pytest.mark.parametrize("name", ["grpc", "http"])
@@ -257,3 +258,29 @@ def test_doctor_names_a_schedule_that_never_fires(
     assert "\\n" not in printed
     assert "\n                  grpc_port is 'high'" in printed
     assert "schedule.check_drift is '0 0 31 2 *'" in printed
+
+
+def test_doctor_finds_the_database_of_a_running_stack_missing(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that was moved away is a failure while the stack runs, for other commands too."""
+    assert run(["init"]) == 0
+    stack = StateDirectoryLock(workspace / "var")
+    stack.acquire()
+    try:
+        capsys.readouterr()
+        assert run(["doctor", "--json"]) == 1
+        checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+        file = workspace / "var" / "tidemill.db"
+        assert checks["database"]["result"] == "fail"
+        assert checks["database"]["found"] == f"{file} is missing"
+        assert checks["database"]["remedy"].startswith("move it back; to begin with an empty")
+        for command in (["keys", "list"], ["keys", "create", "--name", "a", "--scope", "predict"]):
+            assert run(command) == 1
+            assert f"{file} is missing" in capsys.readouterr().err
+        assert not file.exists()
+    finally:
+        stack.release()
+    run(["doctor", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["database"]["result"] == "ok"

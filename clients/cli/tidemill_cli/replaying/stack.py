@@ -17,6 +17,7 @@ from tidemill_client import NotFound, TidemillClient, translated_errors
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.settings.stand_in import only_these_settings
 from tidemill_core.simulated_clock import SimulatedClock
+from tidemill_core.storage.engine import create_missing
 from tidemill_core.supervisor import (
     Ended,
     Supervisor,
@@ -112,6 +113,7 @@ def replay_stack(
                 stack_ports(temporary),
                 [metrics_folder(temporary.state_dir)],
             )
+            create_missing(temporary.effective_database_url)  # the stack's processes create none
             with _ended_by_signals(supervisor):
                 supervisor.start()
                 try:
