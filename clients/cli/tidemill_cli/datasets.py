@@ -70,7 +70,7 @@ def list_versions(
         "rows": lambda version: sum(version.row_counts.values()),
         "labels": lambda version: len(version.label_counts),
         "left out": lambda version: sum(version.quarantine_counts.values()),
-        "built (UTC)": "build_time",
+        "built (UTC)": "create_time",
     }
     print_list(found, columns, _EMPTY, as_json)
 
@@ -181,7 +181,8 @@ def gc(
         (one.dataset_version[:12], one.task, f"{one.build_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
         for one in found
     )
-    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, "no rows can be removed")
+    columns = ("dataset version", "task", "last built (UTC)", "bytes")
+    print_table(columns, rows, "no rows can be removed")
     if found:
         say("removed" if yes else "nothing was removed: --yes removes the rows of these")
 
