@@ -13,6 +13,8 @@ from tidemill_core.storage.leases import LeaseStore
 
 LEASE = "jobs"
 LEASE_LENGTH = timedelta(seconds=15)
+RENEW_SECONDS = 5.0
+"""How often the leader renews its lease: a renewal that fails can be repeated before it ends."""
 ASK_SECONDS = 3.0
 """How often a process that waits asks for a lease; its holder may release it before it ends."""
 
@@ -39,13 +41,17 @@ class Leadership:
         self._waits_for = ""
 
     def take(self) -> bool:
-        """Take or renew the lease; return False, and log once whose it is, while another has it."""
+        """Take the lease, or renew it when it is time, and return whether this process leads.
+
+        While another process has it, log once which one.
+        """
         begin = self._monotonic()
         if begin < self._ask_at:
-            return False
+            return self.holds()
         lease = self._leases.acquire(LEASE, self.holder, LEASE_LENGTH)
         if lease.holder == self.holder:
             self._until = begin + LEASE_LENGTH.total_seconds()
+            self._ask_at = begin + RENEW_SECONDS
             self._waits_for = ""
             return True
         self.stop()

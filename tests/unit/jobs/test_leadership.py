@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.plugins.databases import new_sqlite
 from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.storage import open_storage
-from tidemill_jobs.leadership import ASK_SECONDS, LEASE, Leadership
+from tidemill_jobs.leadership import ASK_SECONDS, LEASE, LEASE_LENGTH, RENEW_SECONDS, Leadership
 
 
 @pytest.fixture
@@ -27,6 +27,25 @@ def leases(tmp_path: Path) -> Iterator[LeaseStore]:
 def _patient() -> Callable[[], float]:
     """Return a clock that is read only when a process that waits may ask again."""
     return itertools.count(0.0, ASK_SECONDS).__next__
+
+
+def test_the_leader_renews_seldom_and_in_time(leases: LeaseStore) -> None:
+    """It asks the database every five seconds; two renewals may fail before its lease ends."""
+    now = 0.0
+    leader = Leadership(leases, lambda: now)
+
+    def expiry() -> datetime:
+        return leases.acquire(LEASE, "another", LEASE_LENGTH).expire_time
+
+    assert leader.take()
+    first = expiry()
+    now = RENEW_SECONDS - 0.1
+    assert leader.take()
+    assert expiry() == first
+    now = RENEW_SECONDS
+    assert leader.take()
+    assert expiry() > first
+    assert LEASE_LENGTH.total_seconds() >= 3 * RENEW_SECONDS
 
 
 def test_a_process_that_waits_asks_seldom(leases: LeaseStore) -> None:
