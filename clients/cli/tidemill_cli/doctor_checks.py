@@ -92,7 +92,11 @@ def _settings(settings: Settings) -> Check:
         remedy = "run `tidemill init`, or change to a workspace's folder"
         return Check("settings", "fail", "no task is configured", remedy)
     if wrong := list(wrong_sources(settings)):
-        return Check("settings", "fail", "\n".join(wrong), "fix the sources")
+        remedy = (
+            f"put the files where {WORKSPACE_FILE} names them (a backup has no source files), or "
+            "fix the sources there; until then, tasks answer but cannot be built and trained"
+        )
+        return Check("settings", "fail", "\n".join(wrong), remedy)
     return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
 
 

@@ -69,6 +69,8 @@ def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     assert run(["doctor", "--json"]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert "data/example.csv" in checks["settings"]["found"]
+    assert "a backup has no source files" in checks["settings"]["remedy"]
+    assert "tasks answer but cannot be built and trained" in checks["settings"]["remedy"]
     assert checks[key.name]["remedy"] == f"chmod 600 '{key}'"
 
 
