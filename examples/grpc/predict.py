@@ -3,6 +3,7 @@
 python examples/grpc/predict.py [HOST:PORT] [TASK]
 """
 
+import argparse
 import sys
 
 import grpc
@@ -15,7 +16,7 @@ from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 TEXTS = ["my card has not arrived", "I forgot my password", ""]
 
 
-def main(address: str = "127.0.0.1:50051", task: str = "support") -> None:
+def main(address: str, task: str) -> None:
     """Send one text, then several over a stream, then one that breaks a rule."""
     with grpc.insecure_channel(address) as channel:
         stub = PredictionServiceStub(channel)
@@ -55,9 +56,18 @@ def explain(error: grpc.RpcError) -> None:
         print(f"  {status.message}")
 
 
+def arguments() -> argparse.Namespace:
+    """Return the arguments of the command."""
+    parser = argparse.ArgumentParser(description="Ask a server over gRPC.")
+    parser.add_argument("address", nargs="?", default="127.0.0.1:50051", metavar="HOST:PORT")
+    parser.add_argument("task", nargs="?", default="support", metavar="TASK")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
+    given = arguments()
     try:
-        main(*sys.argv[1:])
+        main(given.address, given.task)
     except grpc.RpcError as error:
         explain(error)
         sys.exit(1)
