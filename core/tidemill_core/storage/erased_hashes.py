@@ -1,8 +1,9 @@
-"""What a transaction checks before it stores a text, or what was made of texts: the erasures."""
+"""Erasures within a transaction: what must not be stored, and the counts of erased rows."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select, update
 
 from tidemill_core.storage.schema import erasures
 
@@ -23,3 +24,34 @@ def erasure_counts(connection: Connection, task: str) -> tuple[int, int]:
     )
     requested, erased = connection.execute(counts.where(erasures.c.task == task)).one()
     return requested, erased
+
+
+def count_erased(
+    connection: Connection,
+    task: str,
+    table: Table,
+    found: Iterable[str],
+    requested: Mapping[str, str],
+) -> None:
+    """Add rows of a table to the counts of the open requests for their texts.
+
+    Args:
+        connection: of the transaction that erases them.
+        task: the task.
+        table: the table.
+        found: the hash of each row's text.
+        requested: the requested hash for each hash that was requested.
+    """
+    for text_hash, count in Counter(requested.get(each, each) for each in found).items():
+        of_text = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
+        add_counts(connection, of_text & erasures.c.erase_time.is_(None), {table.name: count})
+
+
+def add_counts(
+    connection: Connection, of_it: ColumnElement[bool], counts: Mapping[str, int]
+) -> None:
+    """Add counts to those of a request, if there is one."""
+    before = connection.execute(select(erasures.c.counts).where(of_it)).scalar_one_or_none()
+    if before is not None:
+        added = {place: before.get(place, 0) + count for place, count in counts.items()}
+        connection.execute(update(erasures).where(of_it).values(counts={**before, **added}))

@@ -6,12 +6,22 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Delete, Table, Update, case, delete, literal, select, update
+from sqlalchemy import (
+    Column,
+    Delete,
+    Table,
+    Update,
+    case,
+    delete,
+    literal,
+    select,
+    update,
+)
 
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.erased_hashes import erasure_counts
+from tidemill_core.storage.erased_hashes import add_counts, count_erased, erasure_counts
 from tidemill_core.storage.label_items import without_text
 from tidemill_core.storage.schema import (
     drift_regions,
@@ -131,9 +141,7 @@ class ErasureStore:
         """Add to the numbers of rows in which a text was found, by place."""
         of_it = erasures.c.erasure_id == erasure.erasure_id
         with self._database.write() as connection:
-            before = connection.execute(select(erasures.c.counts).where(of_it)).scalar_one()
-            added = {place: before.get(place, 0) + count for place, count in counts.items()}
-            connection.execute(update(erasures).where(of_it).values(counts={**before, **added}))
+            add_counts(connection, of_it, counts)
 
     def finish(self, erasure: Erasure, now: datetime) -> None:
         """Record that a text is erased; forget the regions it helped make.
@@ -151,22 +159,26 @@ class ErasureStore:
     def erase_stored(self, task: str, text_hashes: Set[str]) -> Iterator[tuple[str, list[str]]]:
         """Remove texts from all tables, a thousand rows at a time.
 
-        Preferences without a task belong to every task.
+        The rows are added to the counts of open requests in the same transactions, so a run that is
+        killed loses none. Preferences without a task belong to every task.
 
         Yields:
             A table's name, and the hash of the text in each of its rows that had one.
         """
-        hashes = sorted(text_hashes)
+        hashes, requested = sorted(text_hashes), self.hashes(task)
         for start in range(0, len(hashes), _HASHES_AT_ONCE):
             of_chunk = hashes[start : start + _HASHES_AT_ONCE]
-            yield label_items.name, self._erase_items(task, of_chunk)
+            yield label_items.name, self._erase_items(task, of_chunk, requested)
         for holder in _HOLDERS:
             for found in self._pages(holder, task, text_hashes):
                 with self._database.write() as connection:
                     connection.execute(holder.erase().where(holder.key.in_(list(found))))
+                    count_erased(connection, task, holder.table, found.values(), requested)
                 yield holder.table.name, list(found.values())
 
-    def _erase_items(self, task: str, text_hashes: Sequence[str]) -> list[str]:
+    def _erase_items(
+        self, task: str, text_hashes: Sequence[str], requested: Mapping[str, str]
+    ) -> list[str]:
         of_texts = (label_items.c.task == task) & label_items.c.text_hash.in_(text_hashes)
         # A transaction that queues texts reads the erasures first. This lock waits for those that
         # read them before the request.
@@ -174,6 +186,7 @@ class ErasureStore:
             query = select(label_items.c.text_hash).where(of_texts)
             found = list(connection.execute(query).scalars())
             connection.execute(without_text().where(of_texts))
+            count_erased(connection, task, label_items, found, requested)
         return found
 
     def _pages(self, holder: _Holder, task: str, text_hashes: Set[str]) -> Iterator[dict[Any, str]]:

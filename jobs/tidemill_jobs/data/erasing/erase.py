@@ -60,12 +60,7 @@ def run(context: JobContext) -> Result:
         return {"erased_texts": 0}
     with Intake(_folders(context).intake).locked(context.progress):
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
-        try:
-            _erase(context, asked, found)
-        finally:  # what a failed run erased, the next one does not find
-            for erasure in asked:
-                counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
-                store.add_counts(erasure, counts)
+        _erase(context, asked, found)
     for erasure in asked:
         store.finish(erasure, context.clock())
     rows = {f"erased_{place}": counts.total() for place, counts in found.items()}
@@ -155,26 +150,33 @@ class _Eraser:
         _erase_stored(self.erasures, self.task, self.progress, self.found)
         affected = list(landed.affected(self.erasures.hashes(self.task)))
         places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in affected)])
-        self._erase_published(places)
+        self.found.update(datasets=Counter(), intake=Counter())
+        self._erase_published(asked, places)
         # Last, so that the next run finds and counts them again if this one is killed.
-        of_rows = self.found.setdefault("intake", Counter())
         for each in affected:
             if each.rows.any():
                 with self.failures.noted():
                     caches[0].forget(each.segment)
                     intake.erase(each.segment, each.rows)
-                    of_rows.update(each.places.filter(pl.col("text_hash") != "")["text_hash"])
+                    of_rows = each.places.filter(pl.col("text_hash") != "")["text_hash"]
+                    self._count(asked, "intake", Counter(of_rows))
         self.failures.report()
 
-    def _erase_published(self, places: pl.DataFrame) -> None:
+    def _count(self, asked: Sequence[Erasure], place: str, of_rows: Counter[str]) -> None:
+        """Count erased rows immediately: the next run does not find them if this one is killed."""
+        self.found[place].update(of_rows)
+        for erasure in asked:
+            if count := of_rows[erasure.text_hash]:
+                self.erasures.add_counts(erasure, {place: count})
+
+    def _erase_published(self, asked: Sequence[Erasure], places: pl.DataFrame) -> None:
         hashes = self.erasures.hashes(self.task)
-        found = self.found.setdefault("datasets", Counter())
         for folder in self.versions:
             self.progress(0.6, f"erasing from dataset version {folder.name[:12]}")
             with self.failures.noted():
                 with self.copies.changing(folder):
                     erased_count, of_rows = erase_rows(folder, hashes, places)
-                    found.update(of_rows)
+                    self._count(asked, "datasets", Counter(of_rows))
                 self.datasets.record_erased(folder.name, erased_count)
 
     def _caches(self) -> list[PreparedCache]:

@@ -138,3 +138,19 @@ def test_a_killed_run_is_made_good(built: JobContext, step: int) -> None:
     run(built)
     built.storage.database.close()
     assert left_over(built.settings.state_dir) == []
+
+
+def test_each_step_is_counted_before_the_next(built: JobContext) -> None:
+    """What a run erased is counted by then, so a run that is killed loses no count."""
+    ask(built)
+    counted: dict[str, dict[str, int]] = {}
+
+    def note(_done: float, doing: str) -> None:
+        (erasure,) = built.storage.erasures.of_task("support")
+        counted[doing.partition(" from ")[2].partition(" ")[0]] = dict(erasure.counts)
+
+    run(replace(built, progress=note))
+    (erasure,) = built.storage.erasures.of_task("support")
+    assert counted["predictions"]["predictions"] == erasure.counts["predictions"] == 1
+    assert counted["dataset"]["predictions"] == 1
+    assert erasure.counts["datasets"] > 0
