@@ -11,6 +11,7 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.job import RETRAIN, JobRun, JobRunState, Trigger
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.split import Split
+from tidemill_core.object_errors import ObjectStorageRefused, ObjectStorageUnavailable
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_core.storage.judged_predictions import evidence_mark
@@ -35,33 +36,38 @@ def run(context: JobContext) -> Result:
     """Review new feedback, and start `retrain` if the retrain policy has a reason.
 
     No retraining is started while another waits or runs, nor within `REST` of one that failed or
-    was canceled, nor while the task's releases are paused.
+    was canceled, nor while the task's releases are paused, nor while the object storage is away.
 
     Returns:
         `new_examples`, `retrain_after`, `held_verdicts`, `decision` (STARTED, TOO_FEW, PAUSED,
         UNDER_WAY or RESTING; TOO_FEW if there is no reason), `reason`, and `retrain_run_id`: the
         run that was started, is under way or failed; empty for TOO_FEW and PAUSED. `reviewed`
-        marks the feedback that was reviewed.
+        marks the feedback that was reviewed. While the object storage is away, `new_examples` is
+        the last count.
 
     Raises:
         StorageUnavailable: the database does not answer.
     """
     storage, task, now = context.storage, context.task, context.clock()
-    reviewed = _review(context)
-    evidence = _evidence(context)
+    reviewed, new_examples = _review(context)
     policy = context.settings.feedback
-    reason = retrain_reason(evidence, policy, now)
     decision, retrain = "TOO_FEW", None
-    if storage.pauses.get(task) is not None:
-        decision = "PAUSED"
-    elif reason:
-        decision, retrain = _start(storage.jobs, task, reason, now)
+    try:
+        evidence = _evidence(context)
+    except (ObjectStorageUnavailable, ObjectStorageRefused) as error:
+        decision, reason = "RESTING", f"no retraining starts meanwhile: {error}"
+    else:
+        new_examples, reason = evidence.new_examples, retrain_reason(evidence, policy, now)
+        if storage.pauses.get(task) is not None:
+            decision = "PAUSED"
+        elif reason:
+            decision, retrain = _start(storage.jobs, task, reason, now)
     if decision == "RESTING" and retrain is not None and retrain.end_time is not None:
         cause = "failed" if retrain.state is JobRunState.FAILED else "was canceled"
         until = retrain.end_time + REST
         reason += f"; it rests until {until:%H:%M} UTC, because the last retraining {cause}"
     return {
-        "new_examples": evidence.new_examples,
+        "new_examples": new_examples,
         "retrain_after": policy.retrain_after,
         "held_verdicts": sum(storage.feedback_holds.count_held(task).values()),
         "decision": decision,
@@ -71,14 +77,19 @@ def run(context: JobContext) -> Result:
     }
 
 
-def _review(context: JobContext) -> str:
-    """Review the feedback if it, or what is known about it, changed since the last check."""
+def _review(context: JobContext) -> tuple[str, int]:
+    """Review the feedback if it, or what is known about it, changed since the last check.
+
+    Returns:
+        A mark of the feedback, and the last check's count of new examples.
+    """
     storage, task = context.storage, context.task
     mark = evidence_mark(storage.database, task)
     last = storage.jobs.latest(CHECK_FEEDBACK, task, [JobRunState.SUCCEEDED])
-    if last is None or last.result.get("reviewed") != mark:
+    known = {} if last is None else last.result
+    if known.get("reviewed") != mark:
         review_feedback(context)
-    return mark
+    return mark, int(known.get("new_examples", 0))
 
 
 def _evidence(context: JobContext) -> Evidence:

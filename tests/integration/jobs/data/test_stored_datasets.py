@@ -22,10 +22,12 @@ from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.erasing.erase import run as erase
 from tidemill_jobs.data.publishing.dataset import read_dataset
+from tidemill_jobs.feedback.check import run as check
 
 ROWS = f"text,label\n{NAMED},a\nx,a\ny,b\n{NAMED},\n"
 Machine = Callable[[str], JobContext]
@@ -213,3 +215,25 @@ def test_the_commands_of_another_machine(
         assert sum(name.endswith("examples.parquet") for name in backup.getnames()) == 1
     with pytest.raises(DataError, match="datasets rebuild"):
         texts(machine("a"), first)
+
+
+def test_a_check_rests_while_the_storage_is_away(machine: Machine) -> None:
+    """It starts no retraining, says why, and keeps the last count; later it counts again."""
+    context, away = machine("a"), machine("a", "failing")
+    jobs, now = context.storage.jobs, context.clock()
+    version = build(context)
+    jobs.enqueue(RunRequest("retrain", "support", "test"), now)
+    retraining = jobs.claim(now)
+    assert retraining is not None
+    jobs.succeed(retraining.run_id, {"dataset_version": version.dataset_version}, now)
+    jobs.enqueue(RunRequest("check_feedback", "support", "test"), now)
+    before = jobs.claim(now)
+    assert before is not None
+    jobs.succeed(before.run_id, {"new_examples": 7}, now)
+    FailingS3.calls_left = 0
+    found = check(away)
+    assert (found["decision"], found["new_examples"]) == ("RESTING", 7)
+    assert "the object storage" in found["reason"]
+    assert "does not answer" in found["reason"]
+    FailingS3.calls_left = float("inf")
+    assert (check(away)["decision"], check(away)["new_examples"]) == ("TOO_FEW", 0)
