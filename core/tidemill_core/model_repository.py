@@ -3,8 +3,8 @@
     model_repository/support-onnx/config.pbtxt
     model_repository/support-onnx/3/{model.onnx, tokenizer.json, manifest.json}
 
-A version folder is written under `.staging` in the repository and then renamed. Triton ignores
-`.staging`, because it loads models by name.
+A version folder is written beside the others of its model, under a name that is no number, and
+then renamed. Triton ignores such names there; in the repository, it takes each folder for a model.
 """
 
 import hashlib
@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tidemill_core.domain.model import MODEL_FILES, model_name
-from tidemill_core.durable import move_folder, sha256_of, write_durably
+from tidemill_core.durable import STAGED, move_folder, sha256_of, write_durably
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
 from tidemill_core.stored_models import (
     MANIFEST_FILE,
-    STAGING,
     TOKENIZER_FILE,
     ModelVersionMissing,
     StoredModels,
@@ -174,12 +173,11 @@ class ModelRepository:
         files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         described = {**asdict(manifest), "files": files}
         contents[MANIFEST_FILE] = json.dumps(described, indent=2, ensure_ascii=False).encode()
-        staged = self.root / STAGING / uuid.uuid4().hex
+        staged = target.with_name(f"{STAGED}{uuid.uuid4().hex}")
         staged.mkdir(parents=True)
         try:
             for name, data in contents.items():
                 write_durably(staged / name, data)
-            target.parent.mkdir(exist_ok=True)
             if not move_folder(staged, target):
                 raise _exists(target)
         finally:
