@@ -53,7 +53,8 @@ def word(message: Message, field: str) -> str:
     values = cast("EnumDescriptor", message.DESCRIPTOR.fields_by_name[field].enum_type)
     value = values.values_by_number[getattr(message, field)].name
     prefix = values.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return str(value.removeprefix(prefix).replace("_", " ").lower())
+    name = str(value.removeprefix(prefix).replace("_", " ").lower())
+    return "canceled" if name == "cancelled" else name  # a run's state has gRPC's spelling
 
 
 def percent(value: object, digits: int = 1) -> str:

@@ -30,7 +30,7 @@ M = TypeVar("M", bound=Message)
 NOTICES: Mapping[str, str] = {
     "acknowledged": "The alert is yours now.",
     "approved": "The version is approved.",
-    "cancelled": "The run will stop.",
+    "canceled": "The run will stop.",
     "ended_before": "Nothing changed: it had ended, or was asked to stop, before.",
     "corrected": "Thank you. The verdict is stored, and trains the next version.",
     "key_revoked": "The key is revoked.",
@@ -38,6 +38,7 @@ NOTICES: Mapping[str, str] = {
     "not_paused": "Releases were not paused: nothing changed.",
     "paused": "Releases are paused: the task is not retrained.",
     "promoted": "The version is champion now.",
+    "rejected": "The version is rejected: it answers no one.",
     "resolved": "The verdict is reviewed.",
     "resumed": "Releases go on.",
     "rolled_back": "The previous champion answers again.",

@@ -116,7 +116,7 @@ async def cancel(visit: Visit) -> Response:
     """Ask a run to stop."""
     request = pb.CancelJobRunRequest(run_id=visit.request.path_params["run_id"])
     found = await visit.ask("JobService/CancelJobRun", request, pb.CancelJobRunResponse)
-    notice = "cancelled" if found.was_active else "ended_before"
+    notice = "canceled" if found.was_active else "ended_before"
     return visit.go(f"{task_path(visit.task, 'jobs')}/{found.job_run.run_id}", notice)
 
 

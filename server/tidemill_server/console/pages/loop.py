@@ -24,7 +24,7 @@ _CHECKS = 10
 _ACTIVE = ("queued", "running")
 _VERSIONS = 20
 """Newest versions among which one that waits for an approval is looked for."""
-_FAILED = {"failed": "Its training failed.", "cancelled": "Its training was canceled."}
+_FAILED = {"failed": "Its training failed.", "canceled": "Its training was canceled."}
 _SOURCES = {
     "combined": "from audits and feedback",
     "audits": "from audits",

@@ -239,7 +239,7 @@ def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
     assert faults(page) == []
     page.click("#stop")
 
-    page.wait_for_selector("#run >> text=cancelled")
+    page.wait_for_selector("#run >> text=canceled")
 
 
 def test_a_check_that_has_not_ended_changes_no_count(
@@ -256,7 +256,7 @@ def test_a_check_that_has_not_ended_changes_no_count(
     page.go_back()
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#stop")
-    page.wait_for_selector("#run >> text=cancelled")
+    page.wait_for_selector("#run >> text=canceled")
 
 
 def test_an_alert_is_taken_and_silenced(open_page: OpenPage) -> None:
