@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.access import ApiKey, AuditRecord, Scope
@@ -63,4 +64,5 @@ class AccessHandler:
     @in_thread
     def list_audit(self, task: str, caller: str, page: Page) -> tuple[list[AuditRecord], str]:
         """Return a page of audit records, newest first, and the next page's token."""
-        return of_task(self.router, task, self.audit.page(task, caller, page))
+        found = self.audit.page(task, caller, page)
+        return of_task(self.router, task, found, partial(self.audit.page, task, ""))

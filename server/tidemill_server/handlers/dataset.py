@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tidemill_core.dataset_folder import EXAMPLES_FILE, MANIFEST_FILE, QUARANTINE_FILE
@@ -48,7 +49,8 @@ class DatasetHandler:
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
         """Return a page of a task's dataset versions, newest first, and the next page's token."""
-        return of_task(self.router, task, self.store.page(task, page))
+        found = self.store.page(task, page)
+        return of_task(self.router, task, found, partial(self.store.page, task))
 
     @in_thread
     def get(self, dataset_version: str) -> DatasetVersion:

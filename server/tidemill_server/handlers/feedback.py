@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
@@ -139,7 +140,8 @@ class FeedbackHandler:
         self, task: str, prediction_id: str, page: Page
     ) -> tuple[list[Feedback], str]:
         """Return a page of feedback, newest first, and the next page's token."""
-        return of_task(self.router, task, self.feedback.page(task, prediction_id, page))
+        found = self.feedback.page(task, prediction_id, page)
+        return of_task(self.router, task, found, partial(self.feedback.page, task, ""))
 
     def _checked(self, new: NewFeedback) -> Feedback:
         """Return checked feedback without a database query. Raises as `submit`."""

@@ -1,6 +1,7 @@
 """Feedback that is held for review."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import FeedbackHold, HoldState
@@ -29,7 +30,9 @@ class HeldFeedbackHandler:
         self, which: HoldFilter, state: HoldState | None, page: Page
     ) -> tuple[list[FeedbackHold], str]:
         """Return a page of held verdicts, newest first, and the next page's token."""
-        return of_task(self.router, which.task, self.holds.page(which, state, page))
+        found = self.holds.page(which, state, page)
+        every = partial(self.holds.page, HoldFilter(which.task), None)
+        return of_task(self.router, which.task, found, every)
 
     @in_thread
     def resolve(self, which: HoldFilter, state: HoldState | None, actor: str, comment: str) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import IMPORT_MODEL, Job, JobRun, Trigger
@@ -45,10 +46,7 @@ class JobHandler:
         """
         settings = self.router.task_settings(task)
         check_words("request_id", request_id, MAX_KEY_LENGTH)
-        known = {each.job for each in self.store.catalog()}
-        if job not in known:
-            rule = f"there is no job {job[:100]!r}; there are: {', '.join(sorted(known))}"
-            raise InvalidArgument("UNKNOWN_JOB", "job", rule)
+        _require(job, self.store.catalog())
         if job == IMPORT_MODEL:
             rule = "is started by ImportModelVersion, which sends its files: tidemill models import"
             raise InvalidArgument("JOB_NEEDS_FILES", "job", rule)
@@ -63,8 +61,17 @@ class JobHandler:
 
     @in_thread
     def list_runs(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
-        """Return a page of runs, newest first, and the next page's token."""
-        return of_task(self.router, task, self.store.page(job, task, page))
+        """Return a page of runs, newest first, and the next page's token.
+
+        The runs of a job that was removed are still listed.
+
+        Raises:
+            InvalidArgument: there is no such job or task.
+        """
+        found = self.store.page(job, task, page)
+        if job and not found[0] and (catalog := self.store.catalog()):
+            _require(job, catalog)
+        return of_task(self.router, task, found, partial(self.store.page, "", task))
 
     async def watch_run(self, run_id: str) -> AsyncIterator[JobRun]:
         """Yield the run immediately and after each change, until it ends."""
@@ -81,6 +88,13 @@ class JobHandler:
     def cancel_run(self, run_id: str) -> tuple[JobRun, bool]:
         """Ask a run to stop, and return it and whether that changed it; or raise NotFound."""
         return self.store.cancel(self.store.get(run_id).run_id, self.clock())
+
+
+def _require(job: str, catalog: list[Job]) -> None:
+    known = sorted(each.job for each in catalog)
+    if job not in known:
+        rule = f"there is no job {job[:100]!r}; there are: {', '.join(known)}"
+        raise InvalidArgument("UNKNOWN_JOB", "job", rule)
 
 
 def _page_of(jobs: list[Job], page: Page) -> tuple[list[Job], str]:

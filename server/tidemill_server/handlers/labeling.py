@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.label_names import current
@@ -123,7 +124,8 @@ class LabelingHandler:
         """Return a page of items with their judgments, newest first, and the next page's token."""
         shown = page.at_most(MAX_ITEMS)
         rows = self.store.page(task, states, reason, shown, self.clock())
-        found, token = of_task(self.router, task, rows)
+        every = partial(self.store.page, task, (), None, now=self.clock())
+        found, token = of_task(self.router, task, rows, every)
         return list(map(self._named, found)), token
 
     def _named(self, item: LabelItem) -> LabelItem:

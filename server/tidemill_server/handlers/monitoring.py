@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.alert import ALERT_KINDS, Alert, Silence
@@ -38,8 +39,14 @@ class MonitoringHandler:
 
     @in_thread
     def list_reports(self, task: str, kind: str, page: Page) -> tuple[list[Report], str]:
-        """Return a page of reports, newest first, and the next page's token."""
-        return of_task(self.router, task, self.reports.page(task, kind, page))
+        """Return a page of reports, newest first, and the next page's token.
+
+        Raises:
+            InvalidArgument: there is no such kind or task.
+        """
+        _check_kind(kind)
+        found = self.reports.page(task, kind, page)
+        return of_task(self.router, task, found, partial(self.reports.page, task, ""))
 
     @in_thread
     def get_report(self, report_id: str) -> Report:
@@ -52,7 +59,7 @@ class MonitoringHandler:
     ) -> tuple[list[Alert], str]:
         """Return a page of alerts, newest first, and the next page's token."""
         found = self.alerts.page(task, unacknowledged_only, unresolved_only, page)
-        return of_task(self.router, task, found)
+        return of_task(self.router, task, found, partial(self.alerts.page, task, False, False))
 
     @in_thread
     def acknowledge_alert(self, alert_id: str, actor: str) -> Alert:
@@ -79,9 +86,7 @@ class MonitoringHandler:
         check_words("actor", actor, MAX_KEY_LENGTH)
         if task:
             self.router.task_settings(task)
-        if kind and kind not in ALERT_KINDS:
-            rule = f"is not one of {', '.join(ALERT_KINDS)}"
-            raise InvalidArgument("UNKNOWN_KIND", "kind", rule)
+        _check_kind(kind)
         now = self.clock()
         if end_time is None or not now < end_time <= now + MAX_SILENCE:
             rule = f"must be in the next {MAX_SILENCE.days} days"
@@ -99,3 +104,9 @@ class MonitoringHandler:
     def end_silence(self, silence_id: str) -> tuple[Silence, bool]:
         """End a silence now, and return whether it had not ended before; or raise NotFound."""
         return self.silences.end(silence_id, self.clock())
+
+
+def _check_kind(kind: str) -> None:
+    if kind and kind not in ALERT_KINDS:
+        rule = f"is not one of {', '.join(ALERT_KINDS)}"
+        raise InvalidArgument("UNKNOWN_KIND", "kind", rule)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.preference import Preference, PreferencePair, pair_of
@@ -67,7 +68,8 @@ class PreferenceHandler:
     @in_thread
     def list_judgements(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """Return a page of preferences, newest first, and the next page's token."""
-        return of_task(self.router, task, self.store.page(task, page.at_most(MAX_A_PAGE)))
+        found = self.store.page(task, page.at_most(MAX_A_PAGE))
+        return of_task(self.router, task, found, partial(self.store.page, task))
 
     @in_thread
     def submit_pair(self, task: str, prompt: str, first: str, second: str) -> PreferencePair:
