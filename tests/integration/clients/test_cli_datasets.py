@@ -24,6 +24,6 @@ def test_a_version_that_is_built_again_was_built_when_it_was_first(
     with Front(workspace, triton.grpc_address) as front:
         assert run(["datasets", "list", "--address", front.address]) == 0
         with http(front) as client:
-            page = client.get("/t/support/data").text
+            page = client.get("/console/t/support/data").text
     assert f"{NOW:%Y-%m-%d %H:%M:%S}" in capsys.readouterr().out
     assert f'datetime="{NOW.isoformat()}"' in page
