@@ -60,7 +60,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     folder.mkdir()
     (tmp_path / "backups").mkdir()
     workspace = Workspace(folder, {"support": 3, "tickets": 1})
-    workspace.publish("support", ModelState.AWAITING_APPROVAL)
+    for _ in range(2):
+        workspace.publish("support", ModelState.AWAITING_APPROVAL)
     for name in ("rows.csv", "labeled.csv"):
         write_rows(folder / name, ROWS)
     lines = ["text,body,queue", *(f"{text},{text},{label}" for text, label in ROWS)]

@@ -61,7 +61,8 @@ def history(
 
 def events(versions: Sequence[pb.ModelVersion], changes: Sequence[pb.Deployment]) -> list[Event]:
     """Return what happened, newest first; both arguments are newest first too."""
-    found = [*_of_versions(versions), *_of_traffic(changes)]
+    # A version may become champion in the moment in which it is judged.
+    found = [*_of_traffic(changes), *_of_versions(versions)]
     return sorted(found, key=lambda event: event.time, reverse=True)
 
 
@@ -73,6 +74,11 @@ def _of_versions(versions: Sequence[pb.ModelVersion]) -> Iterator[Event]:
         if state in _JUDGED:
             reason = version.reason
             yield Event(_moment(version.update_time), number, state, version.approved_by, reason)
+        # Its state and its reason are those of the traffic by now.
+        if version.HasField("judge_time") and version.judge_time != version.update_time:
+            because = "approved" if version.approved_by else "passed the gates"
+            when = _moment(version.judge_time)
+            yield Event(when, number, "VALIDATED", version.approved_by, because)
 
 
 def _of_traffic(changes: Sequence[pb.Deployment]) -> Iterator[Event]:

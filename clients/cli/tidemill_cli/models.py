@@ -22,6 +22,7 @@ from tidemill_cli.options import (
     LastTask,
     Limit,
     OnlyTask,
+    Reason,
     TaskAndVersion,
     group,
 )
@@ -100,6 +101,23 @@ def approve(
     print_version(response.model_version, as_json)
     if before.approved_by and not as_json:
         say(f"{before.approved_by} had approved it before: nothing changed")
+
+
+@app.command(epilog='Example: tidemill models reject support 3 --comment "worse on refunds"')
+def reject(
+    which: TaskAndVersion, comment: Reason, address: Address = "", as_json: AsJson = False
+) -> None:
+    """Reject a version that is AWAITING_APPROVAL: it answers no one."""
+    task, model_version = task_and_version(which, least=1)
+    with connected(address) as client:
+        request = pb.RejectModelVersionRequest(
+            task=the_task(client, task, address),
+            model_version=model_version,
+            actor=current_user(),
+            comment=comment,
+        )
+        response = client.models.RejectModelVersion(request, timeout=CALL_SECONDS)
+    print_version(response.model_version, as_json)
 
 
 @app.command(epilog="Example: tidemill models reproduce support 3")

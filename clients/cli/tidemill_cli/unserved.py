@@ -103,7 +103,8 @@ def unapproved(task: str, version: int) -> str:
     """Return what to do about a version that passed its gates and waits for a person."""
     return (
         f"version {version} of {task} waits for an approval. To see what the gates found: "
-        f"tidemill models show {task} {version}; to let it answer: "
+        f"tidemill models show {task} {version}; to refuse it: "
+        f"tidemill models reject {task} {version} --comment WHY; to let it answer: "
         f"tidemill models approve {task} {version}"
     )
 

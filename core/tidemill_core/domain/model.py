@@ -36,7 +36,7 @@ _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
     _S.ROLLED_BACK: frozenset({_S.VALIDATED}),
 }
 _NEXT_STEP = {
-    _S.AWAITING_APPROVAL: "`tidemill models approve` lets it answer",
+    _S.AWAITING_APPROVAL: "`tidemill models approve` lets it answer, and `reject` refuses it",
     _S.RETIRED: "`tidemill models rollback` goes back to the champion before the current one",
     _S.REJECTED: "`tidemill models show` says which gates it failed",
 }
@@ -87,6 +87,8 @@ class ModelVersion:
         update_time: when its state last changed.
         approved_by: who approved it; empty if no one did.
         trained_because: why it was trained; empty for versions before this was stored.
+        judge_time: when the gates, or then a person, accepted or rejected it; None before that,
+            and for versions before this was stored.
     """
 
     task: str
@@ -100,6 +102,7 @@ class ModelVersion:
     update_time: datetime
     approved_by: str = ""
     trained_because: str = ""
+    judge_time: datetime | None = None
 
 
 @dataclass(frozen=True)

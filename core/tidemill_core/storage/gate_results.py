@@ -1,6 +1,7 @@
 """What the gates found, written and read within a transaction."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -60,10 +61,43 @@ def approve(
         if before.approved_by:
             return before, False
         raise IllegalTransition(before.state, "approved", "it must be AWAITING_APPROVAL")
-    reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
-    set_state(connection, task, version, ModelState.VALIDATED, reason, change.time)
     approval = update(model_versions).where(this(task, version))
     connection.execute(approval.values(approved_by=change.actor))
-    passed = GateResult("approval", GateVerdict.PASSED, None, None, reason)
-    record_gate_results(connection, task, version, [passed])
+    reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
+    _decide(connection, before, GateVerdict.PASSED, reason, change.time)
     return get_version(connection, task, version), True
+
+
+def reject(connection: Connection, task: str, version: int, change: Change) -> ModelVersion:
+    """Make a version that waits for a person REJECTED, and record that as a verdict.
+
+    A version that a person rejected before stays as it is.
+
+    Raises:
+        NotFound: there is no such version.
+        IllegalTransition: it does not wait for a person, and no one has rejected it.
+    """
+    before = get_version(connection, task, version)
+    if before.state is not ModelState.AWAITING_APPROVAL:
+        refused = ("approval", GateVerdict.FAILED)
+        results = gate_results_of(connection, task, version)
+        if any((each.gate, each.verdict) == refused for each in results):
+            return before
+        raise IllegalTransition(before.state, "rejected", "it must be AWAITING_APPROVAL")
+    reason = f"rejected by {change.actor}: {change.comment}"
+    _decide(connection, before, GateVerdict.FAILED, reason, change.time)
+    return get_version(connection, task, version)
+
+
+def _decide(
+    connection: Connection, waiting: ModelVersion, verdict: GateVerdict, reason: str, now: datetime
+) -> None:
+    """Record what a person decided about a version that waited for it."""
+    task, version = waiting.task, waiting.version
+    passed = verdict is GateVerdict.PASSED
+    state = ModelState.VALIDATED if passed else ModelState.REJECTED
+    set_state(connection, task, version, state, reason, now)
+    connection.execute(update(model_versions).where(this(task, version)).values(judge_time=now))
+    record_gate_results(
+        connection, task, version, [GateResult("approval", verdict, None, None, reason)]
+    )

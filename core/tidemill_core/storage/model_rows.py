@@ -8,13 +8,19 @@ from sqlalchemy import Connection, func, select, update
 
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step, what_helps
 from tidemill_core.domain.traffic import Traffic, versions_to_serve
-from tidemill_core.errors import IllegalTransition, NotFound, VersionNotLoaded
+from tidemill_core.errors import (
+    FailedPrecondition,
+    IllegalTransition,
+    NotFound,
+    VersionNotLoaded,
+)
 from tidemill_core.storage.deployments import (
     Change,
     current_deployment,
     deployment_of_row,
     record_deployment,
     repeated_change,
+    require_deployment,
 )
 from tidemill_core.storage.schema import deployments, model_versions
 
@@ -113,6 +119,29 @@ def version_of_row(row: Mapping[Any, Any]) -> ModelVersion:
     return ModelVersion(**{**values, "state": ModelState(values["state"])})
 
 
+def new_candidate(
+    task: str,
+    version: int,
+    model_format: str,
+    dataset_version: str,
+    now: datetime,
+    trained_because: str,
+) -> ModelVersion:
+    """Return a version that is published now, and not judged yet."""
+    return ModelVersion(
+        task=task,
+        version=version,
+        model_format=model_format,
+        state=ModelState.CANDIDATE,
+        dataset_version=dataset_version,
+        measures={},
+        reason="not judged yet",
+        create_time=now,
+        update_time=now,
+        trained_because=trained_because,
+    )
+
+
 def make_champion(connection: Connection, task: str, version: int, change: Change) -> Deployment:
     """Make a version champion in a transaction; the previous one retires and stays loaded.
 
@@ -134,3 +163,18 @@ def make_champion(connection: Connection, task: str, version: int, change: Chang
         traffic = Traffic(canaries, tuple(v for v in current.shadows if v != version))
     place = (traffic.canaries, traffic.shadows)
     return record_deployment(connection, task, (version, previous), place, change)
+
+
+def roll_back(connection: Connection, task: str, change: Change) -> Deployment:
+    """Make the previous champion champion again in a transaction; see `ModelStore.rollback`."""
+    current = require_deployment(connection, task)
+    previous = current.previous_champion
+    if not previous:
+        message = f"{task!r} has no previous champion: a rollback goes back one step only"
+        raise FailedPrecondition(message, "NO_PREVIOUS_CHAMPION")
+    reason = change.comment or f"rolled back by {change.actor}"
+    rolled_back = ModelState.ROLLED_BACK
+    set_state(connection, task, current.champion, rolled_back, reason, change.time)
+    set_state(connection, task, previous, ModelState.CHAMPION, reason, change.time)
+    place = (current.canaries, current.shadows)
+    return record_deployment(connection, task, (previous, 0), place, change)

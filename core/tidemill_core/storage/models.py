@@ -8,7 +8,6 @@ from sqlalchemy import func, select, update
 from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion
 from tidemill_core.domain.traffic import Traffic, plan_traffic
-from tidemill_core.errors import FailedPrecondition
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
     Change,
@@ -18,13 +17,20 @@ from tidemill_core.storage.deployments import (
     repeated_change,
     require_deployment,
 )
-from tidemill_core.storage.gate_results import approve, gate_results_of, record_gate_results
+from tidemill_core.storage.gate_results import (
+    approve,
+    gate_results_of,
+    record_gate_results,
+    reject,
+)
 from tidemill_core.storage.model_rows import (
     current_deployments,
     get_version,
     make_champion,
+    new_candidate,
     recall,
     require_loaded,
+    roll_back,
     served_versions,
     set_state,
     this,
@@ -54,17 +60,8 @@ class ModelStore:
         with self._database.write(alone_on=model_versions) as connection:
             known = connection.execute(highest.where(model_versions.c.task == task)).scalar_one()
             version = max(known, above) + 1
-            candidate = ModelVersion(
-                task=task,
-                version=version,
-                model_format=model_format,
-                state=ModelState.CANDIDATE,
-                dataset_version=dataset_version,
-                measures={},
-                reason="not judged yet",
-                create_time=now,
-                update_time=now,
-                trained_because=trained_because,
+            candidate = new_candidate(
+                task, version, model_format, dataset_version, now, trained_because
             )
             connection.execute(model_versions.insert(), vars(candidate))
         return candidate
@@ -93,7 +90,8 @@ class ModelStore:
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
             row = this(task, version)
-            connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
+            values = {"measures": dict(measures), "judge_time": now}
+            connection.execute(update(model_versions).where(row).values(values))
             record_gate_results(connection, task, version, gates)
             if rollout and target is ModelState.VALIDATED:
                 request_rollout(connection, task, version, now)
@@ -117,6 +115,18 @@ class ModelStore:
             if rollout and is_new:
                 request_rollout(connection, task, version, change.time)
             return approved
+
+    def reject(self, task: str, version: int, change: Change) -> ModelVersion:
+        """Make a version that waits for a person REJECTED, and store who rejected it and why.
+
+        A version that a person rejected before stays as it is.
+
+        Raises:
+            NotFound: there is no such version.
+            IllegalTransition: it does not wait for a person.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            return reject(connection, task, version, change)
 
     def get(self, task: str, version: int) -> ModelVersion:
         """Return one version.
@@ -209,17 +219,7 @@ class ModelStore:
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
-            current = require_deployment(connection, task)
-            previous = current.previous_champion
-            if not previous:
-                message = f"{task!r} has no previous champion: a rollback goes back one step only"
-                raise FailedPrecondition(message, "NO_PREVIOUS_CHAMPION")
-            reason = change.comment or f"rolled back by {change.actor}"
-            rolled_back = ModelState.ROLLED_BACK
-            set_state(connection, task, current.champion, rolled_back, reason, change.time)
-            set_state(connection, task, previous, ModelState.CHAMPION, reason, change.time)
-            traffic = (current.canaries, current.shadows)
-            return record_deployment(connection, task, (previous, 0), traffic, change)
+            return roll_back(connection, task, change)
 
     def set_traffic(self, task: str, traffic: Traffic, change: Change) -> Deployment:
         """Replace the canaries and shadows of a task.

@@ -39,6 +39,7 @@ class Route:
 
 _TEXT = "I am still waiting on my card"
 _ANN = {"actor": "ann"}
+_VERSION = "/v1/tasks/{task}/models/{model_version}"
 _WHY = {**_ANN, "comment": "the canary looks good"}
 _QUESTION = {"task": "TASK", "prompt": "Where is my card?"}
 _ANSWERS = ("It is on its way. It arrives within a week.", "I do not know.")
@@ -162,33 +163,22 @@ ROUTES = (
         "deployment",
         {"shadows": [2], "actor": "ann"},
     ),
-    Route(
-        "POST",
-        "/v1/tasks/{task}/models/{model_version}:promote",
-        "ModelService/PromoteModelVersion",
-        "deployment",
-        _WHY,
-    ),
-    Route(
-        "POST",
-        "/v1/tasks/{task}/models/{model_version}:approve",
-        "ModelService/ApproveModelVersion",
-        "model_version",
-        _WHY,
-    ),
+    Route("POST", f"{_VERSION}:promote", "ModelService/PromoteModelVersion", "deployment", _WHY),
+    Route("POST", f"{_VERSION}:approve", "ModelService/ApproveModelVersion", "model_version", _WHY),
+    Route("POST", f"{_VERSION}:reject", "ModelService/RejectModelVersion", "model_version", _WHY),
     Route(
         "GET",
-        "/v1/tasks/{task}/models/{model_version}/rollout:watch",
+        f"{_VERSION}/rollout:watch",
         "ModelService/WatchRollout",
         "rollout",
     ),
     Route(
         "GET",
-        "/v1/tasks/{task}/models/{model_version}/rollout",
+        f"{_VERSION}/rollout",
         "ModelService/GetRollout",
         "rollout",
     ),
-    Route("GET", "/v1/tasks/{task}/models/{model_version}", "ModelService/GetModelVersion"),
+    Route("GET", _VERSION, "ModelService/GetModelVersion"),
     Route(
         "POST",
         "/v1/tasks/{task}:rollback",

@@ -16,7 +16,12 @@ from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.tracked_runs import TrackedRunStore
-from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.fields import (
+    MAX_COMMENT_LENGTH,
+    MAX_KEY_LENGTH,
+    check_visible,
+    check_words,
+)
 from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
@@ -80,7 +85,8 @@ class ModelHandler:
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """Return a page of a task's versions, newest first, and the next page's token."""
-        return of_task(self.router, task, self.store.page(task, page))
+        found = self.store.page(task, page)
+        return of_task(self.router, task, found, partial(self.store.page, task))
 
     @in_thread
     def get(
@@ -132,6 +138,17 @@ class ModelHandler:
         return await asyncio.to_thread(self.store.get, task, model_version)
 
     @in_thread
+    def reject(self, change: NewChange, model_version: int) -> ModelVersion:
+        """Reject a version that waits for a person; the comment must say why.
+
+        Raises:
+            NotFound: the version does not exist.
+        """
+        checked = self._checked(change)
+        check_visible("comment", change.comment, MAX_COMMENT_LENGTH)
+        return self.store.reject(change.task, model_version, checked)
+
+    @in_thread
     def pause(self, change: NewChange) -> None:
         """Pause a task's releases."""
         asked = self._checked(change)
@@ -180,7 +197,8 @@ class ModelHandler:
     @in_thread
     def list_deployments(self, task: str, page: Page) -> tuple[list[Deployment], str]:
         """Return a page of traffic changes, newest first, and the next page's token."""
-        return of_task(self.router, task, self.store.deployments_page(task, page))
+        found = self.store.deployments_page(task, page)
+        return of_task(self.router, task, found, partial(self.store.deployments_page, task))
 
     def _checked(self, change: NewChange) -> Change:
         self.router.task_settings(change.task)

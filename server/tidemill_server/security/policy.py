@@ -97,6 +97,7 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "RollbackModel": _CHANGE,
         "SetTraffic": _CHANGE,
         "ApproveModelVersion": _CHANGE,
+        "RejectModelVersion": _CHANGE,
         "PauseReleases": _CHANGE,
         "ResumeReleases": _CHANGE,
         "ImportModelVersion": _CHANGE,

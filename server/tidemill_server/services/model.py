@@ -84,6 +84,14 @@ class ModelServicer:
         found = await self._handler.approve(change, request.model_version)
         return pb.ApproveModelVersionResponse(model_version=convert.model_version(found))
 
+    async def RejectModelVersion(
+        self, request: pb.RejectModelVersionRequest, _: object
+    ) -> pb.RejectModelVersionResponse:
+        """Reject a version that waits for a person."""
+        change = convert.value_of(NewChange, request)
+        found = await self._handler.reject(change, request.model_version)
+        return pb.RejectModelVersionResponse(model_version=convert.model_version(found))
+
     async def PauseReleases(
         self, request: pb.PauseReleasesRequest, _: object
     ) -> pb.PauseReleasesResponse:

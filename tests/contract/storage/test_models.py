@@ -51,7 +51,8 @@ def test_judge(storage: Storage, target: ModelState) -> None:
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)
     judged = storage.models.judge(TASK, 1, target, {"accuracy": 0.9}, "because", later(5))
     expected = ModelVersion(
-        TASK, 1, "onnx", target, "d1", {"accuracy": 0.9}, "because", NOW, later(5)
+        *(TASK, 1, "onnx", target, "d1", {"accuracy": 0.9}, "because", NOW, later(5)),
+        judge_time=later(5),
     )
     assert judged == expected == storage.models.get(TASK, 1)
 
@@ -84,9 +85,32 @@ def test_approved(storage: Storage) -> None:
     approved = storage.models.approve(TASK, 1, change(comment="looks right", seconds=5))
     assert (approved.state, approved.approved_by) == (ModelState.VALIDATED, "operator")
     assert approved.reason == "approved by operator: looks right"
+    assert approved.judge_time == later(5)
     assert storage.models.approve(TASK, 1, change(seconds=9)) == approved
     with pytest.raises(IllegalTransition, match="VALIDATED cannot become approved; it must be"):
         storage.models.approve(TASK, 2, change())
+
+
+def test_rejected_by_a_person(storage: Storage) -> None:
+    """Who rejected a version that waited, and why, is kept; a repetition changes nothing."""
+    for target in (ModelState.AWAITING_APPROVAL, ModelState.VALIDATED, ModelState.REJECTED):
+        number = storage.models.add_candidate(TASK, "onnx", "d1", NOW).version
+        storage.models.judge(TASK, number, target, {}, "because", NOW)
+    rejected = storage.models.reject(TASK, 1, change(comment="worse", seconds=5))
+    assert (rejected.state, rejected.reason) == (
+        *(ModelState.REJECTED, "rejected by operator: worse"),
+    )
+    assert (rejected.judge_time, rejected.approved_by) == (later(5), "")
+    assert storage.models.gate_results(TASK, 1)[-1] == GateResult(
+        "approval", GateVerdict.FAILED, None, None, "rejected by operator: worse"
+    )
+    assert storage.models.reject(TASK, 1, change(seconds=9)) == rejected
+    assert storage.models.versions_to_serve(TASK) == [storage.models.get(TASK, 2)]
+    for number in (2, 3):
+        with pytest.raises(IllegalTransition, match="cannot become rejected; it must be"):
+            storage.models.reject(TASK, number, change())
+    with pytest.raises(IllegalTransition):
+        storage.models.approve(TASK, 1, change())
 
 
 def test_judged_once(storage: Storage) -> None:

@@ -187,7 +187,14 @@ def check_later_approvals(
     models.judge("support", 2, ModelState.AWAITING_APPROVAL, {}, "passed 10 gates", NOW)
     assert run(["models", "approve", "support", "1", "--address", front.address]) == 0
     assert "ann had approved it before: nothing changed" in "".join(capsys.readouterr())
+    reject = ["models", "reject", "support", "2", "--address", front.address]
+    assert run(reject) == 2
+    assert "--comment" in capsys.readouterr().err
     run(["status", "--address", front.address])
     told = " ".join("".join(capsys.readouterr()).split())
     assert "version 2 of support waits for an approval" in told
     assert "tidemill models approve support 2" in told
+    assert "tidemill models reject support 2 --comment WHY" in told
+    assert run([*reject, "--comment", "worse on refunds"]) == 0
+    assert "worse on refunds" in capsys.readouterr().out
+    assert models.get("support", 2).state is ModelState.REJECTED

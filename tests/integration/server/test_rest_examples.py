@@ -32,6 +32,7 @@ TASK = "mixed"
 VERSIONS = {
     "PromoteModelVersion": "2",
     "ApproveModelVersion": "3",
+    "RejectModelVersion": "4",
     "GetModelVersion": "1",
     "GetRollout": "1",
     "WatchRollout": "1",
@@ -43,7 +44,8 @@ VERSIONS = {
 def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
     """Yield a front with its own database, which has one of everything."""
     workspace = Workspace(tmp_path, {TASK: 2})
-    workspace.publish(TASK, ModelState.AWAITING_APPROVAL)
+    for _ in range(2):
+        workspace.publish(TASK, ModelState.AWAITING_APPROVAL)
     storage = workspace.storage
     storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     for number in (1, 2):

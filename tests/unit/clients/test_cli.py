@@ -71,6 +71,7 @@ def test_every_command_can_print_json(name: str) -> None:
         ["models", "resume", "support"],
         ["models", "promote", "support", "2"],
         ["models", "approve", "support", "2"],
+        ["models", "reject", "support", "2", "--comment", "worse"],
         ["models", "reproduce", "support", "2"],
         ["models", "rollback", "support"],
         ["models", "traffic", "support", "--canary", "2=10"],

@@ -33,6 +33,7 @@ def test_enums_lose_their_types_name_and_times_are_rfc_3339() -> None:
         "update_time": None,
         "approved_by": "",
         "trained_because": "",
+        "judge_time": None,
     }
 
 

@@ -92,6 +92,32 @@ def test_an_event_has_its_reason() -> None:
     assert [each.because for each in events([], [change(1, 1, 0)])] == ["because 1"]
 
 
+def test_a_version_in_traffic_was_validated_before() -> None:
+    """The gates' verdict stays in the history, below what the version became at that moment."""
+    judged = version(2, 0, "CHAMPION")
+    judged.judge_time.CopyFrom(at(0.5))
+    judged.update_time.CopyFrom(at(3))
+    approved = version(1, 0, "RETIRED")
+    approved.judge_time.CopyFrom(at(0.25))
+    approved.approved_by = "ann"
+    changes = [change(3, 2, 1), change(0.25, 1, 0)]
+    found = [(e.event, e.version, e.by, e.because) for e in events([judged, approved], changes)]
+    assert found[:-2] == [
+        ("CHAMPION", 2, "ann", "because 3"),
+        ("VALIDATED", 2, "", "passed the gates"),
+        ("CHAMPION", 1, "ann", "because 0.25"),
+        ("VALIDATED", 1, "ann", "approved"),
+    ]
+
+
+def test_a_version_that_was_just_judged_has_one_verdict() -> None:
+    """The verdict is shown once, with its reason."""
+    judged = version(1, 0, "VALIDATED")
+    judged.judge_time.CopyFrom(judged.update_time)
+    assert [each.because for each in events([judged], [])][:1] == ["reason 1"]
+    assert [each.event for each in events([judged], [])] == ["VALIDATED", "PUBLISHED"]
+
+
 def test_a_task_without_versions_has_no_history() -> None:
     """Nothing happened yet."""
     assert events([], []) == []

@@ -51,6 +51,7 @@ model_versions = Table(
     Column("update_time", UtcDateTime, nullable=False),
     Column("approved_by", String(200), nullable=False, server_default=""),
     Column("trained_because", Text, nullable=False, server_default=""),
+    Column("judge_time", UtcDateTime),
     UniqueConstraint("task", "version"),
 )
 

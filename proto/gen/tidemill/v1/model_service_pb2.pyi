@@ -35,7 +35,7 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_VALIDATED: _ModelState.ValueType  # 2
     """Passed the gates."""
     MODEL_STATE_REJECTED: _ModelState.ValueType  # 3
-    """Failed the gates."""
+    """Failed the gates, or a person rejected it."""
     MODEL_STATE_SHADOW: _ModelState.ValueType  # 4
     """Gets a copy of the traffic."""
     MODEL_STATE_CANARY: _ModelState.ValueType  # 5
@@ -47,7 +47,7 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_ROLLED_BACK: _ModelState.ValueType  # 8
     """Was taken out of traffic. PromoteModelVersion can make it champion again."""
     MODEL_STATE_AWAITING_APPROVAL: _ModelState.ValueType  # 9
-    """Passed the gates, and waits for a person's approval: see ApproveModelVersion."""
+    """Passed the gates, and waits for a person: see ApproveModelVersion and RejectModelVersion."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """The state of a model version: how far it is trusted."""
@@ -59,7 +59,7 @@ MODEL_STATE_CANDIDATE: ModelState.ValueType  # 1
 MODEL_STATE_VALIDATED: ModelState.ValueType  # 2
 """Passed the gates."""
 MODEL_STATE_REJECTED: ModelState.ValueType  # 3
-"""Failed the gates."""
+"""Failed the gates, or a person rejected it."""
 MODEL_STATE_SHADOW: ModelState.ValueType  # 4
 """Gets a copy of the traffic."""
 MODEL_STATE_CANARY: ModelState.ValueType  # 5
@@ -71,7 +71,7 @@ MODEL_STATE_RETIRED: ModelState.ValueType  # 7
 MODEL_STATE_ROLLED_BACK: ModelState.ValueType  # 8
 """Was taken out of traffic. PromoteModelVersion can make it champion again."""
 MODEL_STATE_AWAITING_APPROVAL: ModelState.ValueType  # 9
-"""Passed the gates, and waits for a person's approval: see ApproveModelVersion."""
+"""Passed the gates, and waits for a person: see ApproveModelVersion and RejectModelVersion."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 class _GateVerdict:
@@ -207,6 +207,7 @@ class ModelVersion(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
     TRAINED_BECAUSE_FIELD_NUMBER: _builtins.int
+    JUDGE_TIME_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
@@ -235,6 +236,12 @@ class ModelVersion(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its state last changed."""
 
+    @_builtins.property
+    def judge_time(self) -> _timestamp_pb2.Timestamp:
+        """When the gates, or then a person, accepted or rejected it. Not set before that, and for
+        versions of earlier releases.
+        """
+
     def __init__(
         self,
         *,
@@ -249,10 +256,11 @@ class ModelVersion(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         approved_by: _builtins.str = ...,
         trained_because: _builtins.str = ...,
+        judge_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "judge_time", b"judge_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "trained_because", b"trained_because", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "judge_time", b"judge_time", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "trained_because", b"trained_because", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -925,6 +933,68 @@ class ApproveModelVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApproveModelVersionResponse: _TypeAlias = ApproveModelVersionResponse  # noqa: Y015
+
+@_typing.final
+class RejectModelVersionRequest(_message.Message):
+    """A request for RejectModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    model_version: _builtins.int
+    """A version that is AWAITING_APPROVAL."""
+    actor: _builtins.str
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
+    comment: _builtins.str
+    """Why; must not be blank."""
+    request_id: _builtins.str
+    """Makes retries safe: a repeated id returns the first response."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "model_version", b"model_version", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectModelVersionRequest: _TypeAlias = RejectModelVersionRequest  # noqa: Y015
+
+@_typing.final
+class RejectModelVersionResponse(_message.Message):
+    """The response of RejectModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model_version(self) -> Global___ModelVersion:
+        """The version after the change."""
+
+    def __init__(
+        self,
+        *,
+        model_version: Global___ModelVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectModelVersionResponse: _TypeAlias = RejectModelVersionResponse  # noqa: Y015
 
 @_typing.final
 class PauseReleasesRequest(_message.Message):

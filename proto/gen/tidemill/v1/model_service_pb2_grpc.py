@@ -75,6 +75,11 @@ class ModelServiceStub:
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
                 _registered_method=True)
+        self.RejectModelVersion = channel.unary_unary(
+                '/tidemill.v1.ModelService/RejectModelVersion',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionResponse.FromString,
+                _registered_method=True)
         self.PauseReleases = channel.unary_unary(
                 '/tidemill.v1.ModelService/PauseReleases',
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.PauseReleasesRequest.SerializeToString,
@@ -165,6 +170,14 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RejectModelVersion(self, request, context):
+        """Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+        changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseReleases(self, request, context):
         """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
         resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
@@ -245,6 +258,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ApproveModelVersion,
                     request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.SerializeToString,
+            ),
+            'RejectModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectModelVersion,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionResponse.SerializeToString,
             ),
             'PauseReleases': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseReleases,
@@ -489,6 +507,33 @@ class ModelService:
             '/tidemill.v1.ModelService/ApproveModelVersion',
             tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
             tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/RejectModelVersion',
+            tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.RejectModelVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,10 @@ class ModelServiceStub:
     """Approves a version that waits for a person, and makes it the champion; where the task has a
     rollout, it starts instead. Repeating it changes nothing.
     """
+    RejectModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RejectModelVersionRequest, _model_service_pb2.RejectModelVersionResponse]
+    """Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+    changes nothing.
+    """
     PauseReleases: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]
     """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
     resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
@@ -97,6 +101,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     ApproveModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ApproveModelVersionRequest, _model_service_pb2.ApproveModelVersionResponse]  # type: ignore[assignment]
     """Approves a version that waits for a person, and makes it the champion; where the task has a
     rollout, it starts instead. Repeating it changes nothing.
+    """
+    RejectModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RejectModelVersionRequest, _model_service_pb2.RejectModelVersionResponse]  # type: ignore[assignment]
+    """Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+    changes nothing.
     """
     PauseReleases: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]  # type: ignore[assignment]
     """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
@@ -185,6 +193,16 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_service_pb2.ApproveModelVersionResponse, _abc.Awaitable[_model_service_pb2.ApproveModelVersionResponse]]:
         """Approves a version that waits for a person, and makes it the champion; where the task has a
         rollout, it starts instead. Repeating it changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def RejectModelVersion(
+        self,
+        request: _model_service_pb2.RejectModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.RejectModelVersionResponse, _abc.Awaitable[_model_service_pb2.RejectModelVersionResponse]]:
+        """Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+        changes nothing.
         """
 
     @_abc_1.abstractmethod

@@ -127,6 +127,14 @@ async def approve(visit: Visit) -> Response:
     return visit.go(visit.here, "approved")
 
 
+async def reject(visit: Visit) -> Response:
+    """Reject a version."""
+    request = pb.RejectModelVersionRequest(model_version=visit.number("number"), **_asked(visit))
+    answer = pb.RejectModelVersionResponse
+    await visit.ask("ModelService/RejectModelVersion", request, answer)
+    return visit.go(visit.here, "rejected")
+
+
 async def roll_back(visit: Visit) -> Response:
     """Make the previous champion answer again."""
     request = pb.RollbackModelRequest(**_asked(visit))
@@ -182,4 +190,5 @@ ROUTES = (
     post("/t/{task}/versions/resume", resume),
     post("/t/{task}/versions/{number}/promote", promote),
     post("/t/{task}/versions/{number}/approve", approve),
+    post("/t/{task}/versions/{number}/reject", reject),
 )

@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.model import ModelState
-from tidemill_core.errors import IllegalTransition, VersionNotLoaded
+from tidemill_core.errors import IllegalTransition, InvalidArgument, VersionNotLoaded
 from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_server.handlers.model import ModelHandler, NewChange
@@ -34,6 +34,26 @@ async def test_an_approved_version_becomes_champion(workspace: Workspace, router
     assert await handler.approve(change, waiting) == approved
     with pytest.raises(IllegalTransition):
         await handler.approve(change, 2)
+
+
+async def test_a_version_is_rejected_with_a_reason(workspace: Workspace, router: Router) -> None:
+    """The champion stays; without a reason, the call is refused and nothing changes."""
+    models = workspace.storage.models
+    before = models.deployment("support")
+    waiting = models.add_candidate("support", "onnx", "d", NOW).version
+    models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
+    handler = handler_of(workspace, router)
+    with pytest.raises(InvalidArgument) as refused:
+        await handler.reject(NewChange("support", "bob", " ", ""), waiting)
+    assert (refused.value.reason, refused.value.field) == ("BLANK_TEXT", "comment")
+    assert models.get("support", waiting).state is ModelState.AWAITING_APPROVAL
+    change = NewChange("support", "bob", "worse on refunds", "")
+    rejected = await handler.reject(change, waiting)
+    assert (rejected.state, rejected.reason) == (
+        *(ModelState.REJECTED, "rejected by bob: worse on refunds"),
+    )
+    assert await handler.reject(change, waiting) == rejected
+    assert models.deployment("support") == before
 
 
 async def test_an_approved_version_waits_for_its_rollout(workspace: Workspace) -> None:

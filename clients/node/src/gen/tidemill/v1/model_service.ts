@@ -35,7 +35,7 @@ export enum ModelState {
   MODEL_STATE_CANDIDATE = 1,
   /** MODEL_STATE_VALIDATED - Passed the gates. */
   MODEL_STATE_VALIDATED = 2,
-  /** MODEL_STATE_REJECTED - Failed the gates. */
+  /** MODEL_STATE_REJECTED - Failed the gates, or a person rejected it. */
   MODEL_STATE_REJECTED = 3,
   /** MODEL_STATE_SHADOW - Gets a copy of the traffic. */
   MODEL_STATE_SHADOW = 4,
@@ -47,7 +47,7 @@ export enum ModelState {
   MODEL_STATE_RETIRED = 7,
   /** MODEL_STATE_ROLLED_BACK - Was taken out of traffic. PromoteModelVersion can make it champion again. */
   MODEL_STATE_ROLLED_BACK = 8,
-  /** MODEL_STATE_AWAITING_APPROVAL - Passed the gates, and waits for a person's approval: see ApproveModelVersion. */
+  /** MODEL_STATE_AWAITING_APPROVAL - Passed the gates, and waits for a person: see ApproveModelVersion and RejectModelVersion. */
   MODEL_STATE_AWAITING_APPROVAL = 9,
   UNRECOGNIZED = -1,
 }
@@ -126,6 +126,11 @@ export interface ModelVersion {
   approvedBy: string;
   /** Why it was trained: the reason of its run. Empty for imported models and old versions. */
   trainedBecause: string;
+  /**
+   * When the gates, or then a person, accepted or rejected it. Not set before that, and for
+   * versions of earlier releases.
+   */
+  judgeTime: Date | undefined;
 }
 
 export interface ModelVersion_MeasuresEntry {
@@ -349,6 +354,26 @@ export interface ApproveModelVersionResponse {
   modelVersion: ModelVersion | undefined;
 }
 
+/** A request for RejectModelVersion. */
+export interface RejectModelVersionRequest {
+  /** The task. */
+  task: string;
+  /** A version that is AWAITING_APPROVAL. */
+  modelVersion: number;
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+  /** Why; must not be blank. */
+  comment: string;
+  /** Makes retries safe: a repeated id returns the first response. */
+  requestId: string;
+}
+
+/** The response of RejectModelVersion. */
+export interface RejectModelVersionResponse {
+  /** The version after the change. */
+  modelVersion: ModelVersion | undefined;
+}
+
 /** A request for PauseReleases. */
 export interface PauseReleasesRequest {
   /** The task. */
@@ -509,6 +534,7 @@ function createBaseModelVersion(): ModelVersion {
     updateTime: undefined,
     approvedBy: "",
     trainedBecause: "",
+    judgeTime: undefined,
   };
 }
 
@@ -546,6 +572,9 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     }
     if (message.trainedBecause !== "") {
       writer.uint32(90).string(message.trainedBecause);
+    }
+    if (message.judgeTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.judgeTime), writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -654,6 +683,14 @@ export const ModelVersion: MessageFns<ModelVersion> = {
             message.trainedBecause = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.judgeTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -690,6 +727,7 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     message.updateTime = object.updateTime ?? undefined;
     message.approvedBy = object.approvedBy ?? "";
     message.trainedBecause = object.trainedBecause ?? "";
+    message.judgeTime = object.judgeTime ?? undefined;
     return message;
   },
 };
@@ -2497,6 +2535,166 @@ export const ApproveModelVersionResponse: MessageFns<ApproveModelVersionResponse
   },
 };
 
+function createBaseRejectModelVersionRequest(): RejectModelVersionRequest {
+  return { task: "", modelVersion: 0, actor: "", comment: "", requestId: "" };
+}
+
+export const RejectModelVersionRequest: MessageFns<RejectModelVersionRequest> = {
+  encode(message: RejectModelVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(16).int32(message.modelVersion);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(34).string(message.comment);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RejectModelVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRejectModelVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RejectModelVersionRequest>, I>>(base?: I): RejectModelVersionRequest {
+    return RejectModelVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RejectModelVersionRequest>, I>>(object: I): RejectModelVersionRequest {
+    const message = createBaseRejectModelVersionRequest();
+    message.task = object.task ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRejectModelVersionResponse(): RejectModelVersionResponse {
+  return { modelVersion: undefined };
+}
+
+export const RejectModelVersionResponse: MessageFns<RejectModelVersionResponse> = {
+  encode(message: RejectModelVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelVersion !== undefined) {
+      ModelVersion.encode(message.modelVersion, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RejectModelVersionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRejectModelVersionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelVersion = ModelVersion.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RejectModelVersionResponse>, I>>(base?: I): RejectModelVersionResponse {
+    return RejectModelVersionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RejectModelVersionResponse>, I>>(object: I): RejectModelVersionResponse {
+    const message = createBaseRejectModelVersionResponse();
+    message.modelVersion = (object.modelVersion !== undefined && object.modelVersion !== null)
+      ? ModelVersion.fromPartial(object.modelVersion)
+      : undefined;
+    return message;
+  },
+};
+
 function createBasePauseReleasesRequest(): PauseReleasesRequest {
   return { task: "", actor: "", comment: "" };
 }
@@ -3693,6 +3891,21 @@ export const ModelServiceService = {
     responseDeserialize: (value: Buffer): ApproveModelVersionResponse => ApproveModelVersionResponse.decode(value),
   },
   /**
+   * Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+   * changes nothing.
+   */
+  rejectModelVersion: {
+    path: "/tidemill.v1.ModelService/RejectModelVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RejectModelVersionRequest): Buffer =>
+      Buffer.from(RejectModelVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RejectModelVersionRequest => RejectModelVersionRequest.decode(value),
+    responseSerialize: (value: RejectModelVersionResponse): Buffer =>
+      Buffer.from(RejectModelVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RejectModelVersionResponse => RejectModelVersionResponse.decode(value),
+  },
+  /**
    * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
    * resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
    */
@@ -3783,6 +3996,11 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
    * rollout, it starts instead. Repeating it changes nothing.
    */
   approveModelVersion: handleUnaryCall<ApproveModelVersionRequest, ApproveModelVersionResponse>;
+  /**
+   * Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+   * changes nothing.
+   */
+  rejectModelVersion: handleUnaryCall<RejectModelVersionRequest, RejectModelVersionResponse>;
   /**
    * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
    * resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
@@ -3939,6 +4157,25 @@ export interface ModelServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApproveModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Rejects a version that waits for a person: it is REJECTED, and answers no one. Repeating it
+   * changes nothing.
+   */
+  rejectModelVersion(
+    request: RejectModelVersionRequest,
+    callback: (error: ServiceError | null, response: RejectModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  rejectModelVersion(
+    request: RejectModelVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RejectModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  rejectModelVersion(
+    request: RejectModelVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RejectModelVersionResponse) => void,
   ): ClientUnaryCall;
   /**
    * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
