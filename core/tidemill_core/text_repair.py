@@ -6,15 +6,16 @@ classifies. A model's manifest names the rules that its training texts followed.
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import ftfy
 
 from tidemill_core.redaction import PATTERNS, redact
 
-REPAIR_VERSION = 1
+REPAIR_VERSION = 2
 """The version of the rules of `repair`. Increase it when the result for a text changes, and keep
-the earlier rules in `TextRepair.__call__` for the models that were trained with them."""
+the earlier rules in `_RULES` for the models that were trained with them."""
 
 # Unicode's White_Space. Python's `\s` also has the separators U+001C to U+001F, which are control
 # characters here.
@@ -38,17 +39,17 @@ class TextRepair:
     redact: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.version != REPAIR_VERSION:
+        if self.version not in _RULES:
             raise ValueError(
                 f"text repair version {self.version} is unknown; this Tidemill knows "
-                f"{REPAIR_VERSION}: install the release that trained the model, or a newer one"
+                f"1 to {REPAIR_VERSION}: install the release that trained the model, or a newer one"
             )
         if unknown := set(self.redact) - PATTERNS.keys():
             raise ValueError(f"{sorted(unknown)} cannot be redacted; known: {sorted(PATTERNS)}")
 
     def __call__(self, text: str) -> str:
         """Repair and redact a text."""
-        text = repair(text)
+        text = _RULES[self.version](text)
         for kind in self.redact:
             text = redact(text, kind)
         return text
@@ -60,12 +61,25 @@ def repair(text: str) -> str:
     A text that was decoded with a wrong encoding is decoded again: `cafÃ©` becomes `café`, and
     U+0097 an em dash. Accents get their composed form (Unicode NFC). Whitespace, including line
     ends, becomes one space between words and is removed around the text.
+
+    The result stays as it is when it is repaired again: whitespace and accents can hide a wrong
+    encoding, so the steps are repeated until none changes the text.
     """
+    while (better := _repaired_once(text)) != text:
+        text = better
+    return text
+
+
+def _repaired_once(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFC", ftfy.fix_encoding(text))
     elif text.isprintable():
         return " ".join(text.split())
     return _WHITESPACE.sub(" ", text).strip(" ")
+
+
+_RULES: Mapping[int, Callable[[str], str]] = {1: _repaired_once, 2: repair}
+"""The repair by its version."""
 
 
 def longest_raw_length(max_text_length: int) -> int:

@@ -81,7 +81,7 @@ def test_the_manifest_reads_back(repository: ModelRepository) -> None:
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        (None, TextRepair()),
+        (None, TextRepair(1)),
         ({"version": REPAIR_VERSION, "redact": ["card"]}, TextRepair(redact=("card",))),
         ({"version": REPAIR_VERSION + 1, "redact": []}, None),
         ({"version": REPAIR_VERSION, "redact": ["ssn"]}, None),

@@ -1,6 +1,8 @@
 """The repair of texts before a model sees them."""
 
 import re
+import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,9 @@ from tidemill_core.text_repair import REPAIR_VERSION, TextRepair, repair
         ("cafe\u0301", "café"),
         ("hidden fees \x97 why?", "hidden fees — why?"),
         ("na\u00c3\u00afve", "naïve"),
+        ("cafA\u0303\u00a9", "café"),
+        ("voil\u00c3\nle travail", "voilà le travail"),
+        ("se\u00c3\u00b1or \u00e2\x80\x9chola\u00e2\x80\x9d \r\n", "señor “hola”"),
         ("  a \t b\r\n", "a b"),
         ("a\u00a0\u3000b\u2028c", "a b c"),
         ("a\x0bb\x0cc", "a b c"),
@@ -36,6 +41,24 @@ def test_repair_gives_texts_one_form(text: str, repaired: str) -> None:
 def test_repair_of_ascii_changes_whitespace_alone(text: str) -> None:
     """The fast path for printable text gives the same result as the slow one."""
     assert repair(text) == re.sub(r"[ \t\n\r\x0b\x0c]+", " ", text).strip(" ")
+
+
+_ENCODINGS = st.sampled_from(["latin-1", "cp1252", "cp1251", "cp437", "mac_roman"])
+_FORMS = st.sampled_from(["NFC", "NFD"])
+
+
+@given(st.text("aé€“Åß 👍\u00a0\n\tя"), _ENCODINGS, _FORMS)
+def test_repair_changes_nothing_twice(text: str, encoding: str, form: Literal["NFC"]) -> None:
+    """Builds repair texts before a training repairs them again, and serving repairs them once."""
+    damaged = unicodedata.normalize(form, text.encode().decode(encoding, errors="ignore"))
+    assert repair(repair(damaged)) == repair(damaged)
+
+
+def test_a_model_is_asked_with_the_rules_of_its_training() -> None:
+    """Version 1 repairs a text in one step, which hid some wrong encodings from version 2's."""
+    broken = "voil\u00c3\nle travail"
+    assert TextRepair(1)(broken) == "voilÃ le travail"
+    assert TextRepair(2)(broken) == "voilà le travail"
 
 
 def test_redaction_follows_repair() -> None:
