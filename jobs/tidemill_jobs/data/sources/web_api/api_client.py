@@ -1,6 +1,7 @@
 """A client of a third party's API: one request at a time, with pauses, retries and bounds."""
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ part of the headers, whose size is bounded."""
 NOT_THERE = (400, 404, 410, 416, 422)
 """Statuses with which APIs answer a request for a page after the last one."""
 
+_LINKS = re.compile(r'<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]+))?)*)')
+_RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 _API_BROKEN = "API_BROKEN"
 _TOO_MANY_REQUESTS = 429
 _NO_CONTENT = (204, 205)
@@ -122,7 +125,7 @@ class ApiClient:
                 body = b"null" if response.status_code in _NO_CONTENT else _body(url, response)
                 if may_be_missing and not body.strip():
                     return None
-                next_url = response.links.get("next", {}).get("url", "")
+                next_url = next_link(response.headers.get("link", ""))
         except httpx.TransportError as error:
             problem = f"did not answer: {str(error) or type(error).__name__}"
             raise _TryAgain("API_UNREACHABLE", problem) from error
@@ -136,6 +139,18 @@ class ApiClient:
             _json(url, body, response.headers.get("content-type", "content without a type")),
             next_url,
         )
+
+
+def next_link(header: str) -> str:
+    """Return the URL of a Link header (RFC 8288) that has the relation `next`; empty without one.
+
+    httpx's own reader misses a link with several relations, and cuts a URL at a semicolon.
+    """
+    for url, parameters in _LINKS.findall(header):
+        relation = _RELATION.search(parameters)
+        if relation and "next" in (relation[1] or relation[2]).lower().strip("'").split():
+            return str(url).strip()
+    return ""
 
 
 def place(url: httpx.URL) -> str:
