@@ -9,11 +9,13 @@ from typing import Any
 from tidemill_jobs.data.sources.times import calendar_form, units_per_second
 
 _ISO = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)"
-    r"((?P<sign>[Tt ])(?P<clock>\d\d:\d\d(:\d\d)?)(\.(?P<fraction>\d+))?"
+    r"(?P<day>\d{4}-\d\d-\d\d|\d{8}(?=[Tt ]))"
+    r"((?P<sign>[Tt ])(?P<clock>\d\d(:?\d\d){0,2})((?P<point>[.,])(?P<fraction>\d+))?"
     r"(?P<zone> ?([Zz]|[+-]\d\d(:?\d\d)?))?)?",
     re.ASCII,
 )
+_NUMBER = re.compile(r"\d{1,20}(\.\d*)?", re.ASCII)
+_CLOCKS = ("hours", "minutes", "seconds")
 _SECONDS_PER_DAY = 86_400
 
 
@@ -54,18 +56,29 @@ def _before(value: Any, overlap: float, is_time: bool) -> Any:
 
 
 def _text_before(value: str, overlap: float, is_time: bool) -> str:
-    if is_time and value.isdecimal():
-        return str(_before(int(value), overlap, is_time=True))
+    if is_time and _NUMBER.fullmatch(value):
+        number = int(value) if value.isdecimal() else Decimal(value)
+        # Zeros keep the order of digits that are compared as text.
+        return str(_before(number, overlap, is_time)).zfill(len(value))
     found = _ISO.fullmatch(value)
     if found is None:
         raise TypeError("text")
     if found["clock"] is None:
         return str(_before(date.fromisoformat(value), overlap, is_time).isoformat())
+    return _clock_before(found, overlap)
+
+
+def _clock_before(found: re.Match[str], overlap: float) -> str:
+    """Return the time `overlap` seconds before one with a clock, in its form."""
     clock, fraction = found["clock"], found["fraction"]
     local = f"{found['day']} {clock}" + (f".{fraction}" if fraction else "")
     moment = datetime.fromisoformat(local) - timedelta(seconds=overlap)
     # Digits are cut off, so the text is never later than the moment.
-    text = moment.isoformat(found["sign"], "minutes" if len(clock) == len("12:00") else "seconds")
+    precision = _CLOCKS[len(clock.replace(":", "")) // 2 - 1]
+    day, _, time = moment.isoformat(" ", precision).partition(" ")
+    text = day if "-" in found["day"] else day.replace("-", "")
+    text += found["sign"] + (time if ":" in clock else time.replace(":", ""))
     if fraction:
-        text += "." + f"{moment.microsecond:06}".ljust(len(fraction), "0")[: len(fraction)]
+        digits = f"{moment.microsecond:06}".ljust(len(fraction), "0")[: len(fraction)]
+        text += found["point"] + digits
     return text + (found["zone"] or "")

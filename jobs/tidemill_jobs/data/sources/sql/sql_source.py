@@ -98,15 +98,20 @@ class DatabaseSource:
             select = select.where(self._is_new(last))
         return select.execution_options(yield_per=_FETCHED_ROWS)
 
+    def _first(self, last: Sequence[Any]) -> Any:
+        """Return the lowest cursor that a read after `last` finds."""
+        name, overlap = self._settings.cursor_column, self._settings.overlap
+        if not overlap:
+            return last[0]
+        try:
+            return before(last[0], overlap, is_time=name == self._settings.time_column)
+        except TypeError as error:
+            problem = f"column {name!r} is {error}; overlap needs a number or a time"
+            raise UnsupportedCursor(self.place, problem) from error
+
     def _is_new(self, last: Sequence[Any]) -> sa.ColumnElement[bool]:
         if self._settings.overlap:
-            name, overlap = self._settings.cursor_column, self._settings.overlap
-            try:
-                first = before(last[0], overlap, is_time=name == self._settings.time_column)
-            except TypeError as error:
-                problem = f"column {name!r} is {error}; overlap needs a number or a time"
-                raise UnsupportedCursor(self.place, problem) from error
-            return self._cursor >= _bound(first)
+            return self._cursor >= _bound(self._first(last))
         behind = self._cursor > _bound(last[0])
         if self._key is None:
             return behind
@@ -135,8 +140,12 @@ class DatabaseSource:
             problem = f"rows have no value in {name!r} and would never be read"
             cure = "fill it, or filter these rows out with a query"
             raise DataError("NULL_CURSOR", f"{self.place}: {problem}; {cure}")
-        if last and not is_any(self._cursor >= _bound(last[0])) and is_any(sa.true()):
-            problem = f"every {name!r} lies before {last[0]}, which was read already"
+        if not last:
+            return
+        # Rows that were deleted within the overlap hide no later ones.
+        first = self._first(last)
+        if not is_any(self._cursor >= _bound(first)) and is_any(sa.true()):
+            problem = f"every {name!r} lies before {first}, which was read already"
             raise CursorWentBack(self.place, problem, f"restore the rows, or {_READ_AGAIN}")
 
     def _passed(

@@ -114,6 +114,8 @@ class WebApi:
         overlap = self._settings.overlap
         if not overlap:
             return str(highest)
+        if not self._since_is_time and isinstance(highest, str) and highest.isdecimal():
+            highest = int(highest)
         try:
             return str(before(highest, overlap, self._since_is_time))
         except TypeError as error:

@@ -108,7 +108,9 @@ def test_a_large_table_comes_in_batches_and_goes_on(database: sa.Engine, declare
     assert watermark["last"][1] == BATCH_ROWS + 10
 
 
-@pytest.mark.parametrize("cursor", ["changed", "day", "local", "zoned", "fine", "minute"])
+@pytest.mark.parametrize(
+    "cursor", ["changed", "day", "local", "zoned", "fine", "minute", "hour", "comma", "basic"]
+)
 def test_an_overlap_before_a_time_as_text_is_in_seconds(tmp_path: Path, cursor: str) -> None:
     """In SQLite's text times of any form, a late row within two hours is found."""
     url, landing = f"sqlite:///{tmp_path}/shop.db", Landing()
@@ -120,6 +122,9 @@ def test_an_overlap_before_a_time_as_text_is_in_seconds(tmp_path: Path, cursor: 
         "zoned": "%Y-%m-%dT%H:%M:%S+02:00",
         "fine": "%Y-%m-%d %H:%M:%S.123Z",
         "minute": "%Y-%m-%dT%H:%MZ",
+        "hour": "%Y-%m-%d %H",
+        "comma": "%Y-%m-%d %H:%M:%S,123",
+        "basic": "%Y%m%dT%H%M%SZ",
     }
 
     def insert(connection: sa.Connection, number: int, hour: int) -> None:

@@ -93,6 +93,24 @@ def test_a_cursor_that_went_back_is_reported(database: sa.Engine, declare: Decla
     assert len(landing.rows) == 3
 
 
+def test_deleted_rows_within_an_overlap_hide_no_others(
+    database: sa.Engine, declare: Declare
+) -> None:
+    """The newest row may be deleted; a table whose rows all lie before the overlap is an error."""
+    source, landing = declare(key_column="id", overlap=10), Landing()
+    insert(database, ticket(1), ticket(20), ticket(25))
+    landing.read(source)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM tickets WHERE id = 25")
+    insert(database, ticket(18))
+    landing.read(source)
+    assert sorted(landing.texts, key=str) == ["text 1", "text 18", "text 20", "text 25"]
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM tickets WHERE id > 1")
+    with pytest.raises(DataError, match="every 'id' lies before 15, which was read already"):
+        landing.read(source)
+
+
 def test_rows_behind_the_watermark_are_reported(database: sa.Engine, declare: Declare) -> None:
     """New rows with an earlier cursor are an error; an overlap reads them."""
     source, landing = declare(cursor_column="changed", key_column="id"), Landing()

@@ -39,7 +39,12 @@ def test_an_overlap_finds_items_that_appear_late(api: Api, declare: Declare) -> 
         ("time_field", "20240301", "20240229"),
         ("time_field", 20240301000030, "20240229235930"),
         ("time_field", "2026-01-02 12:00:00.5+01:00", "2026-01-02 11:59:00.5+01:00"),
+        ("time_field", "1700000000.5", "1699999940.5"),
+        ("time_field", "20260102T120000Z", "20260102T115900Z"),
+        ("time_field", "2026-01-02T12:00:00,123+01:00", "2026-01-02T11:59:00,123+01:00"),
+        ("since_field", "2026-01-02T12", "2026-01-02T11"),
         ("since_field", 1_000, "940"),
+        ("since_field", "1000", "940"),
     ],
 )
 def test_an_overlap_is_in_the_unit_of_what_is_asked(
