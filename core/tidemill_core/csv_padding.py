@@ -2,16 +2,18 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any
 
 PADDING = (
-    " \t\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
-    "\u202f\u205f\u2060\u3000\ufeff"
+    " \t\x0b\x0c\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+    "\xad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
 )
-"""The spaces that may be around a field, unless they are the delimiter: those of Unicode, the tab,
-and the invisible ones, such as a byte order mark within a file."""
+"""What may be around a field, unless it is the delimiter: Unicode's whitespace, and invisible
+characters, such as marks of the writing direction and a byte order mark within a file."""
 
 
 def csv_reader(lines: Iterable[str], delimiter: str, strict: bool = True) -> Any:
@@ -26,3 +28,20 @@ def without_padding(lines: Sequence[str], delimiter: str) -> list[str]:
         rf'(\A|(?<=[\r\n])|{sign})[{padding}]*("(?:[^"]++|"")*+")[{padding}]*(?=[{sign}\r\n]|\Z)'
     )
     return list(StringIO(quoted.sub(r"\1\2", "".join(lines)), newline=""))
+
+
+def unpadded(lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """Yield all lines of a CSV without the padding around quoted fields, which may span lines."""
+    held, quotes = list[str](), 0
+    for line in lines:
+        held.append(line)
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            yield from without_padding(held, delimiter) if quotes else held
+            held, quotes = [], 0
+    yield from without_padding(held, delimiter)
+
+
+def stripped(fields: Iterable[str]) -> list[str]:
+    """Return a row's fields without the padding around them."""
+    return [field.strip(PADDING) for field in fields]

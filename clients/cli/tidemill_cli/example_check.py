@@ -14,7 +14,7 @@ from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
 from tidemill_core.counted import counted
 from tidemill_core.csv_formulas import FORMULA
-from tidemill_core.csv_padding import PADDING, csv_reader, without_padding
+from tidemill_core.csv_padding import csv_reader, stripped, unpadded
 from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import FilesSource
 
@@ -89,10 +89,10 @@ def _word(label: object) -> str:
 def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
     csv.field_size_limit(_LARGEST_FIELD)
     delimiter = source.delimiter or ("\t" if ".tsv" in path.name.lower() else ",")
-    reader = csv_reader(_unpadded(text_lines(path, encoding), delimiter), delimiter)
+    reader = csv_reader(unpadded(text_lines(path, encoding), delimiter), delimiter)
     begin = 1
     try:
-        columns = _stripped(next(filter(None, reader), []))
+        columns = stripped(next(filter(None, reader), []))
         if not columns:
             raise WrongUsage(f"{path} is empty")
         places = [
@@ -101,7 +101,7 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
         begin = reader.line_num + 1
         for row in reader:
             if len(row) == len(columns):
-                fields = _stripped(row)
+                fields = stripped(row)
                 text, label = fields[places[0]], fields[places[1]]
                 if "text_hash" in columns:
                     _check_export(path, text, label, fields[columns.index("text_hash")])
@@ -114,22 +114,6 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
             f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
             "fix them, or name the delimiter with --delimiter"
         ) from error
-
-
-def _unpadded(lines: Iterable[str], delimiter: str) -> Iterator[str]:
-    """Yield lines without the padding around quoted fields, which may span lines."""
-    held, quotes = list[str](), 0
-    for line in lines:
-        held.append(line)
-        quotes += line.count('"')
-        if quotes % 2 == 0:
-            yield from without_padding(held, delimiter) if quotes else held
-            held, quotes = [], 0
-    yield from without_padding(held, delimiter)
-
-
-def _stripped(fields: Iterable[str]) -> list[str]:
-    return [field.strip(PADDING) for field in fields]
 
 
 def _check_export(path: Path, text: str, label: str, text_hash: str) -> None:

@@ -52,6 +52,16 @@ def test_quotes_in_a_tsv_are_characters(tmp_path: Path) -> None:
     assert [row.text for row in (*rows.before, *rows.replayed)] == ['"Weak" fields', "one", "2"]
 
 
+def test_padding_in_a_csv_is_not_part_of_a_field(tmp_path: Path) -> None:
+    """Spaces, tabs and invisible characters around quotes are no part of a text or label."""
+    path = tmp_path / "rows.csv"
+    rows = ['"a, b" ,\t"fee"\t, 2010-01-01 ', '\u200e"c",\u00a0"fee",\u200b"2011-01-01"']
+    path.write_text("\n".join(['title , "label", created', *rows]), encoding="utf-8")
+    found = read_rows(path, COLUMNS, FIRST, LAST)
+    assert [(row.text, row.label) for row in found.before] == [("a, b", "fee")]
+    assert [(row.text, row.label) for row in found.replayed] == [("c", "fee")]
+
+
 def test_rows_without_a_text_a_label_or_a_time_are_skipped_and_counted(tmp_path: Path) -> None:
     """Rows that cannot be replayed do not stop the others."""
     path = _tsv(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tidemill_cli.example_file import text_lines, without_compression
 from tidemill_cli.failure import WrongUsage
 from tidemill_core.counted import counted
-from tidemill_core.csv_padding import csv_reader
+from tidemill_core.csv_padding import csv_reader, stripped, unpadded
 from tidemill_core.text import control_character, is_blank
 from tidemill_core.text_repair import repair
 
@@ -97,13 +97,14 @@ def _values(path: Path, columns: Columns) -> Iterator[tuple[str, str, str]]:
     if without_compression(path).lower().endswith(".tsv"):
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
-        reader = csv_reader(lines, ",")
+        reader = csv_reader(unpadded(lines, ","), ",")
     try:
-        header = next(reader, [])
+        header = stripped(next(reader, []))
         places = [_place(path, header, name) for name in vars(columns).values()]
         for row in reader:
             if row:
-                text, label, time = (row[i] if i < len(row) else "" for i in places)
+                found = (row[i] if i < len(row) else "" for i in places)
+                text, label, time = stripped(found)
                 yield text, label, time
     except csv.Error as error:
         raise WrongUsage(f"{path}, line {reader.line_num}: not CSV: {error}") from error

@@ -4,7 +4,8 @@ A time is ISO 8601 with at least a day; without a zone it is in UTC. Digits, as 
 are a day (`20260102`), a day and time (`202601021200`, `20260102120000`), or the time since 1970:
 seconds below 10**11, otherwise milliseconds below 10**14, microseconds below 10**17 and nanoseconds
 below 10**20. A count of milliseconds is therefore read correctly from March 1973 on. Four or six
-digits that could be a year or a month are not a time.
+digits that could be a year or a month are not a time, nor are eight or fourteen that look like a
+day of 1900 to 2099 which does not exist.
 """
 
 import re
@@ -16,6 +17,8 @@ _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d*)?(e[+-]?\d{1,2})?", re.ASCII | re.IGN
 _CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _YEAR_OR_MONTH = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])?", re.ASCII)
 _CENTURIES = ("19", "20")
+_NEVER_COUNTS = (8, 14)
+"""Digits of the calendar forms which, as a count, would be a time in 1970 or after 2570."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,4 +89,6 @@ def _counted(written: str) -> datetime:
         raise ValueError("a year or a month, not a time")
     if (form := calendar_form(digits)) is not None:
         return datetime.strptime(digits, form)
+    if len(digits) in _NEVER_COUNTS and digits.startswith(_CENTURIES):
+        raise ValueError("a day or a time of day that does not exist")
     return _EPOCH + timedelta(microseconds=int(number * 10**6 / units_per_second(number)))

@@ -15,6 +15,15 @@ def test_texts_have_the_current_names_of_their_labels(tmp_path: Path) -> None:
     assert read_golden(path, {"old": "new"}) == [("a, b", "new"), ("c", "kept")]
 
 
+@pytest.mark.parametrize("gap", [" ", "\t", "\u00a0", "\u200e"])
+def test_padding_around_quotes_is_not_part_of_a_label(tmp_path: Path, gap: str) -> None:
+    """A golden file is read as a source reads it: otherwise every version fails the gate."""
+    path = tmp_path / "golden.csv"
+    row = f'{gap}"money, ""back"""{gap},{gap}"cafe\u0301"{gap}\n'
+    path.write_text(f'text{gap},{gap}"label"\n{row}', encoding="utf-8")
+    assert read_golden(path, {}) == [('money, "back"', "caf\u00e9")]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -24,6 +33,7 @@ def test_texts_have_the_current_names_of_their_labels(tmp_path: Path) -> None:
         (b"text,category\na,b\n", "row 1 has no text or no label"),
         (b"text,label\na,b\nc,\n", "row 2 has no text or no label"),
         (b"text,label\nc\n", "row 1 has no text or no label"),
+        (b"text,label\nwell, hello,a\n", "row 1 has more columns than the header; quote its text"),
         (b'text,label\n"a,b\n', "unexpected end of data"),
         (b"text,label\n\xff,b\n", "invalid start byte"),
     ],

@@ -65,6 +65,13 @@ def test_folders_with_a_glob_s_characters_mean_themselves(folder: Path) -> None:
     assert _origins("d[1] */*.csv") == ["d1 xx/a.csv:2"]
 
 
+@pytest.mark.parametrize("name", ["data:x.csv", "a::b.csv", "file.csv", "10:30.csv"])
+def test_a_file_may_be_named_like_a_url(folder: Path, name: str) -> None:
+    """Only `://` makes a path a URL."""
+    (folder / name).write_text("text,label\nx,a\n")
+    assert _origins(name) == [f"{name}:2"]
+
+
 def test_a_name_that_is_not_utf8_is_shown_escaped(folder: Path) -> None:
     """A file's name may be any bytes."""
     (folder / "latin").mkdir()
