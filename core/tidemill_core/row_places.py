@@ -1,5 +1,6 @@
 """Where rows are read and written: a file or URL, or a database's table as DATABASE#TABLE."""
 
+import glob
 import os
 import re
 from collections.abc import Sequence
@@ -50,9 +51,19 @@ class PrivateFolders:
 
     def check_database(self, url: str) -> None:
         """Raise PlaceIsPrivate for a database in one of the folders."""
-        if url.startswith("sqlite"):
-            path = url.partition(":///")[2].partition("?")[0]
-            self.check(unquote(urlsplit(path).path) if path.startswith("file:") else path)
+        # Only the packages of the jobs have it.
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):  # the reader reports it, and opens nothing
+            return
+        if parsed.get_backend_name() == "sqlite" and (path := parsed.database):
+            # SQLAlchemy opens this path, and for a URI leaves its decoding to SQLite.
+            self.check(os.path.abspath(path))  # noqa: PTH100 -- as SQLAlchemy, `..` before links
+            if path.startswith("file:"):
+                self.check(unquote(urlsplit(path).path))
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,18 @@ def written_format(place: str) -> FileFormat:
 def is_web(place: str) -> bool:
     """Return whether a place is a URL of a web server."""
     return place.lower().startswith(("http://", "https://"))
+
+
+def with_literal_folders(pattern: str) -> str:
+    """Return a glob with its existing folder escaped, such as one that is really named `[x]`.
+
+    Args:
+        pattern: an absolute path of this machine, as a glob.
+    """
+    for folder in PurePosixPath(pattern).parents:
+        if Path(folder).is_dir():
+            return glob.escape(str(folder)) + pattern[len(str(folder)) :]
+    return pattern
 
 
 def check_output(place: str) -> None:

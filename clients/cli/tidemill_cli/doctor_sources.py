@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tidemill_cli.local import missing_module
+from tidemill_core.row_places import with_literal_folders
 from tidemill_core.settings import FilesSource, Settings, SourceSettings, SqlSource
 
 
@@ -41,7 +42,11 @@ def _of_files(path: str) -> str:
         scheme = path.rpartition("::")[2].partition("://")[0].lower()
         known = scheme in fsspec.available_protocols()
         return "" if known else f"fsspec knows no URL that begins with {scheme}://"
-    there = Path(path).exists() or any(iglob(path, recursive=True))  # noqa: PTH207 -- a whole path
+    full = str(Path(path).expanduser().absolute())
+    # `os.path` calls a name missing that is too long; a glob is a whole path here.
+    there = os.path.exists(full) or any(  # noqa: PTH110
+        iglob(with_literal_folders(full), recursive=True)  # noqa: PTH207
+    )
     return "" if there else f"{path} is missing"
 
 

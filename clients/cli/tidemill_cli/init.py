@@ -171,8 +171,8 @@ def _toml(source: FilesSource) -> str:
 
 
 def _toml_string(text: str) -> str:
-    """Return a TOML basic string. TOML has all escapes of JSON."""
-    return json.dumps(text, ensure_ascii=False)
+    """Return a TOML basic string. TOML has all escapes of JSON, and needs one for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _quoted(text: str) -> str:

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, unquote
 
 import typer
 
-from tidemill_cli.failure import WrongUsage
-
-_RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(.+)", re.DOTALL)
+_RELATIVE_SQLITE = re.compile(
+    r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?#]+)([?#].*|)", re.DOTALL
+)
+_PLAIN_IN_PATHS = " !$&'()*+,/:;=@[]~"
+"""Characters of a path that need no escape in a URL of SQLAlchemy, for people to read."""
 _NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
@@ -23,16 +26,11 @@ def absolute(place: str) -> str:
     """Return a path, also that of a SQLite, in full, because the jobs run in another folder.
 
     Other URLs stay as they are.
-
-    Raises:
-        WrongUsage: a SQLite's folder has a character that ends the path in a URL.
     """
-    if sqlite := _RELATIVE_SQLITE.match(place):
-        name, mark, rows = sqlite[2].partition("#")
-        full = str(Path(name).expanduser().absolute())
-        if "#" in full:
-            raise WrongUsage(f"{full} has a #, which ends a path in a URL: use another folder")
-        return f"{sqlite[1]}{full}{mark}{rows}"
+    if sqlite := _RELATIVE_SQLITE.fullmatch(place):
+        scheme, name, rest = sqlite.groups()
+        full = Path(unquote(name)).expanduser().absolute()
+        return f"{scheme}{quote(str(full), safe=_PLAIN_IN_PATHS)}{rest}"
     if _NOT_A_PATH.match(place):
         return place
     return str(Path(place).expanduser().absolute())

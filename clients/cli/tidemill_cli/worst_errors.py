@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill_cli.example_file import text_lines
 from tidemill_cli.failure import CommandFailed
 
+if TYPE_CHECKING:  # of the jobs
+    import pyarrow as pa
+
+_ROWS_AT_ONCE = 1_000
 _ORIGIN = re.compile(r"(?P<file>.+):(?P<number>[0-9]+)")
 
 
@@ -64,15 +68,25 @@ def _lines(path: Path, numbers: set[int]) -> dict[int, str]:
 
 
 def _rows(path: Path, numbers: set[int]) -> dict[int, str]:
-    import polars as pl
+    import pyarrow as pa  # polars crashes on time zones such as +05:30
+    import pyarrow.parquet as pq
 
+    found, before = {}, 0
     try:
-        rows = pl.scan_parquet(path, glob=False).with_row_index("row", offset=1)
-        found = rows.filter(pl.col("row").is_in(sorted(numbers))).collect()
-    except (OSError, pl.exceptions.PolarsError):
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                for number in numbers & set(range(before + 1, before + len(batch) + 1)):
+                    row = batch.slice(number - before - 1, 1)
+                    found[number] = ", ".join(map(_shown, row.columns))
+                before += len(batch)
+    except (OSError, ValueError, pa.ArrowException):
         return {}
-    return {row["row"]: _text(row) for row in found.iter_rows(named=True)}
+    return found
 
 
-def _text(row: Mapping[str, Any]) -> str:
-    return ", ".join(str(value) for name, value in row.items() if name != "row")
+def _shown(value: "pa.Array") -> str:
+    """Return the only value of a column, with any type and time zone."""
+    try:
+        return str(value[0].as_py())
+    except (ValueError, KeyError, OverflowError):  # a time that Python does not have
+        return str(value.to_string(indent=0)).strip("[\n]")

@@ -1,9 +1,12 @@
 """The tables and the page of an evaluation, and the lines of its worst errors."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tidemill_cli.class_measures import measures_of_confusion
 from tidemill_cli.evaluation_page import page
@@ -79,5 +82,10 @@ def test_lines_come_from_the_file_on_this_machine(tmp_path: Path) -> None:
     for path, number in ((lines, 3), (rows, 2)):
         [error] = with_lines(evaluation(f"{path}:{number}"), str(path))["worst_errors"]
         assert error["line"].startswith("second")
+    times = pa.array([datetime(2026, 1, 2)], pa.timestamp("us", "+05:30"))
+    far = pa.array([1 << 60]).cast(pa.timestamp("us"))
+    pq.write_table(pa.table({"row": ["third"], "at": times, "far": far}), rows)
+    [error] = with_lines(evaluation(f"{rows}:1"), str(rows))["worst_errors"]
+    assert error["line"].startswith("third, 2026-01-02 05:30:00+05:30, ")
     away = evaluation("s3://b/in.csv:3", "db:rows:1", "gone.csv:9")
     assert all("line" not in error for error in with_lines(away, "s3://b/in.csv")["worst_errors"])

@@ -18,9 +18,10 @@ def test_init_copies_a_csv_and_writes_settings_that_load(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The new workspace has its own copy of the CSV, and its settings name its columns."""
-    (workspace / 'odd "name".csv').write_text(CSV)
+    odd = 'odd "name" \x7f\U0001f600.csv'
+    (workspace / odd).write_text(CSV)
     columns = ["--text-column", "message", "--label-column", "topic"]
-    assert run(["init", "desk", "--csv", 'odd "name".csv', *columns, "--task", "desk"]) == 0
+    assert run(["init", "desk", "--csv", odd, *columns, "--task", "desk"]) == 0
     printed = capsys.readouterr()
     assert "2 examples with 2 labels" in printed.err
     assert printed.out.split("\n")[:2] == ["  cd desk", "  tidemill up"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from tidemill_cli.failure import WrongUsage
 from tidemill_cli.places import absolute
 
 
@@ -33,11 +33,15 @@ def test_the_path_of_a_sqlite_is_in_full(scheme: str) -> None:
     assert absolute(f"{scheme}:///~/x.db#rows") == f"{scheme}:///{Path.home()}/x.db#rows"
 
 
-def test_a_folder_that_a_url_cannot_name_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["c#", "what?", "a%20b", "a b", "[x]", "100%", "ü\n'\"\\;&"])
+def test_the_folder_of_a_sqlite_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A # would end the path of a SQLite there, and name another database."""
-    (tmp_path / "c#").mkdir()
-    monkeypatch.chdir(tmp_path / "c#")
-    with pytest.raises(WrongUsage, match=r"c#/x\.db has a #"):
-        absolute("sqlite:///x.db#rows")
+    """The URL means the file in this folder, although #, ? and % mean something in a URL."""
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    for place in ("sqlite:///x.db#rows", "sqlite:///%78.db?timeout=3#rows"):
+        database, _, rows = absolute(place).partition("#")
+        assert make_url(database).database == str(tmp_path / name / "x.db")
+        assert rows == "rows"
+    assert make_url(database).query == {"timeout": "3"}

@@ -60,7 +60,7 @@ def _track(version: DatasetVersion, workspace: Path) -> None:
     file = Path(_FOLDER, version.task, f"{version.dataset_version}.dvc")
     if not (workspace / file).exists():
         place = Path(version.uri).relative_to(workspace).as_posix()
-        content = f"wdir: ../..\nouts:\n- path: {json.dumps(place)}\n"
+        content = f"wdir: ../..\nouts:\n- path: {json.dumps(place, ensure_ascii=False)}\n"
         with written_whole(workspace / file) as staged:
             staged.write_text(content, encoding="utf-8")
     _dvc(workspace, "commit", "--force", str(file))

@@ -6,14 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from tidemill_core.durable import STAGED, sync
 from tidemill_core.errors import DataError, TidemillError
 from tidemill_core.row_places import PrivateFolders, written_format
 from tidemill_jobs.data.sources.files.csv_lines import delimiter_of
-from tidemill_jobs.data.sources.files.stored_file import without_secrets
+from tidemill_jobs.data.sources.files.stored_file import file_system_of, without_secrets
 from tidemill_jobs.scoring.writing.formats import (
     CsvWriter,
     JsonLinesWriter,
@@ -34,7 +33,7 @@ class FileOutput:
         self._overwrite = overwrite
         self._format = written_format(place)
         with self._any_error():
-            self._file_system, self._name = url_to_fs(place)
+            self._file_system, self._name = file_system_of(place)
         self._staged = folder / f"output{self._format.suffix}{self._format.compression}"
         # The same name in each run, so that a run removes what a killed one left.
         self._beside = str(PurePosixPath(self._name).parent / f"{STAGED}{folder.name}")

@@ -268,6 +268,10 @@ def test_what_cannot_be_scored(
         ("in.csv", "sqlite:///{folder}/var/tidemill.db#scored"),
         ("in.csv", "sqlite:///file://localhost{folder}/var/new.db?uri=true#scored"),
         ("in.csv", "sqlite:///file:{folder}/v%61r/new.db?uri=true#scored"),
+        ("in.csv", "sqlite:///file:{folder}/v%2561r/new.db?uri=true#scored"),
+        ("sqlite:///{folder}/v%61r/tidemill.db#api_keys", "out.csv"),
+        ("in.csv", "sqlite+pysqlite:///{folder}/var%2Fnew.db#scored"),
+        ("in.csv", "sqlite:///{folder}/away/../var/new.db#scored"),
         ("env:TIDEMILL_DATABASE_URL#api_keys", "out.csv"),
         ("simplecache::file://{folder}/var/private.csv", "out.csv"),
     ],
@@ -278,6 +282,7 @@ def test_tidemills_own_files_are_out_of_reach(bench: Bench, source: str, output:
     (bench.folder / "var").mkdir()
     write(bench.folder / "var" / "private.csv", TEXTS)
     (bench.folder / "link.csv").symlink_to(bench.folder / "var" / "private.csv")
+    (bench.folder / "away").symlink_to("/usr/lib")
     with pytest.raises(TidemillError) as caught:
         bench.score(*(each.format(folder=bench.folder) for each in (source, output)))
     assert caught.value.reason in ("PLACE_IS_PRIVATE", "CHAINED_URL")

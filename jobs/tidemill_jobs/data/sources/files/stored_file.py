@@ -1,7 +1,6 @@
 """Files on any storage: how to find them, notice changes and read their bytes."""
 
 import bz2
-import glob
 import gzip
 import lzma
 import os
@@ -10,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, Any
 
 import aiohttp
@@ -20,7 +19,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from tidemill_core.durable import cause
-from tidemill_core.row_places import FORMATS, is_web
+from tidemill_core.row_places import FORMATS, is_web, with_literal_folders
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
 _STAMPS = (
@@ -156,23 +155,30 @@ def stored_files(path: str, format_set: bool, cure: str) -> list[StoredFile]:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
     """
     with read_errors(without_secrets(path)), _any_error(path):
-        if "::" in path and "://" not in path:  # fsspec would read it as a chain of URLs
-            file_system, name = LocalFileSystem(), str(Path(path).absolute())
-        else:
-            file_system, name = url_to_fs(path)
+        file_system, name = file_system_of(path)
         file_system.invalidate_cache()
         if is_web(path) or file_system.isfile(name):
             return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)
         else:
-            found = file_system.glob(_with_literal_folders(file_system, name), detail=True)
+            pattern = with_literal_folders(name) if _is_local(file_system) else name
+            found = file_system.glob(pattern, detail=True)
         infos = [info for info in found.values() if info["type"] == "file"]
         files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
         raise SourceMissing(f"there is no file to read at {without_secrets(path)}", cure)
     return sorted(ours, key=lambda file: file.part)
+
+
+def file_system_of(place: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and its name there."""
+    if "://" in place:
+        file_system, name = url_to_fs(place)
+        return file_system, name
+    # fsspec would read `a::b` as a chain of URLs, and `data:x` as a URL.
+    return LocalFileSystem(), LocalFileSystem._strip_protocol(place)
 
 
 @contextmanager
@@ -191,14 +197,6 @@ def _any_error(part: str) -> Iterator[None]:
 
 def _is_of_aws(error: Exception) -> bool:
     return type(error).__module__.startswith("botocore.")
-
-
-def _with_literal_folders(file_system: Any, name: str) -> str:
-    """Return the glob with existing folders escaped, such as one that is really named `[x]`."""
-    for folder in PurePosixPath(name).parents:
-        if _is_local(file_system) and file_system.isdir(str(folder)):
-            return glob.escape(str(folder)) + name[len(str(folder)) :]
-    return name
 
 
 def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool) -> StoredFile:

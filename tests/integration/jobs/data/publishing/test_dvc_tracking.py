@@ -67,6 +67,13 @@ def test_another_clone_pulls_the_same_bytes(context: JobContext, repository: Pat
     assert "examples.parquet" in pulled
 
 
+def test_a_state_directory_may_have_any_name(context: JobContext, repository: Path) -> None:
+    """The file for DVC names the folder in YAML, which reads other escapes than JSON."""
+    state_dir = repository / "état \U0001f600 #'[x]"
+    settings = context.settings.model_copy(update={"state_dir": state_dir})
+    assert run(replace(context, settings=settings))["warnings"] == []
+
+
 def test_what_dvc_cannot_do_is_a_warning(context: JobContext, repository: Path) -> None:
     """A version is built and recorded even if DVC fails."""
     (repository / "taken").touch()
