@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tidemill_core.errors import DataError
 from tidemill_core.row_places import DatabasePlace
+from tidemill_jobs.data.sources.sql.connection import quote_reserved
 from tidemill_jobs.scoring.writing.formats import ParquetWriter
 from tidemill_jobs.scoring.writing.output import OutputExists, Values, not_written, write_errors
 
@@ -35,6 +36,7 @@ class TableOutput:
             except (ImportError, ValueError, TypeError) as error:
                 problem = "SQLAlchemy cannot read its URL, or the driver is not installed"
                 raise not_written(self._shown, problem) from error
+        quote_reserved(self._engine)
         if self._engine.dialect.name not in ("sqlite", "postgresql"):
             # Others end a transaction when a table is made.
             problem = f"{self._engine.dialect.name} is not supported as an output"

@@ -44,6 +44,25 @@ def test_a_small_parquet_file_with_a_long_text_in_each_row(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([0], pa.timestamp("us", "Mars/Phobos")),
+        pa.array([1 << 60], pa.timestamp("us")),
+        pa.array([[0]], pa.list_(pa.timestamp("us", "Mars/Phobos"))),
+        pa.array([b"caf\xe9"]).view(pa.string()),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_parquet_value_that_cannot_be_read_is_named(tmp_path: Path, values: pa.Array) -> None:
+    """The error names the file, the column and the cure, whatever the library raises."""
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a"], "when": values}), file)
+    told = r"rows\.parquet cannot be read: column 'when': .*; write the column as text"
+    with pytest.raises(DataError, match=told):
+        list(read_rows(str(file), Wanted("text"), PrivateFolders(())))
+
+
+@pytest.mark.parametrize(
     ("name", "content", "told"),
     [
         ("notes.log", "text\na\n", r"there is no file to read at .*; fix the path; .* \.parquet$"),

@@ -11,6 +11,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tidemill_core.errors import DataError
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
+_RESERVED = {
+    "sqlite": {"nothing", "returning", "with"},
+    "postgresql": {"collation", "concurrently", "lateral", "system_user", "tablesample"},
+}
+"""Words that SQLAlchemy does not know as reserved, so that it would not quote such names."""
+
 
 @contextmanager
 def connected(url: str, place: str) -> Iterator[sa.Connection]:
@@ -37,13 +43,22 @@ def _opened(url: str, place: str) -> sa.Connection:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and not _is_file(parsed.database):
             raise SourceMissing(f"{place}: there is no database {parsed.database}", "fix the url")
-        return sa.create_engine(parsed, poolclass=sa.NullPool, hide_parameters=True).connect()
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, hide_parameters=True)
+        quote_reserved(engine)
+        return engine.connect()
     except (DBAPIError, DataError):
         raise
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OverflowError) as error:
         # The library's message may contain the URL and its password.
         problem = "SQLAlchemy cannot read its url, or the driver is not installed"
         raise SourceUnreadable(place, problem, "fix the url, or install the driver") from error
+
+
+def quote_reserved(engine: sa.Engine) -> None:
+    """Make an engine quote the names of columns and tables that are reserved words."""
+    preparer = engine.dialect.identifier_preparer
+    more = _RESERVED.get(engine.dialect.name, set())
+    preparer.reserved_words = {*preparer.reserved_words, *more}
 
 
 def _is_file(path: str | None) -> bool:

@@ -102,3 +102,25 @@ def test_two_columns_of_one_name_are_reported(database: sa.Engine, declare: Decl
     with pytest.raises(DataError, match="db:query: several columns 'text'") as caught:
         Landing().read(declare(query="SELECT id, text, label, who AS text FROM tickets"))
     assert caught.value.reason == "AMBIGUOUS_COLUMN"
+
+
+def test_reserved_words_are_names_of_columns_and_tables(
+    database: sa.Engine, declare: Declare
+) -> None:
+    """Each word that the database reserves is a table with a column of that name."""
+    words = ["nothing", "returning", "with", "order"]
+    if database.dialect.name == "postgresql":
+        reserved = "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
+        with database.connect() as connection:
+            words = list(connection.exec_driver_sql(reserved).scalars())
+    for word in words:
+        with database.begin() as connection:
+            connection.exec_driver_sql(f'CREATE TABLE "{word}" (id INT, "{word}" TEXT)')
+            connection.exec_driver_sql(f"INSERT INTO \"{word}\" VALUES (1, 'x')")  # noqa: S608 -- a keyword
+    for word in words:
+        landing = Landing()
+        landing.read(declare(table=word, text_column=word, label_column=""))
+        assert landing.texts == ["x"], word
+    with database.begin() as connection:
+        for word in words:
+            connection.exec_driver_sql(f'DROP TABLE "{word}"')
