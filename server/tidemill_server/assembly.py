@@ -104,7 +104,8 @@ def assemble(
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
-    access = open_access(settings, storage.api_keys, signer)
+    workers = settings.server.workers if share_port else 1
+    access = open_access(settings, storage.api_keys, signer, workers)
     triton = TritonClient(settings.triton_target)
     router = Router(storage.models, ModelRepository.of_front(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)

@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,19 @@ class Envoy:
 
 @contextlib.contextmanager
 def running_envoy(
-    folder: Path, grpc_ports: Sequence[int], http_ports: Sequence[int]
+    folder: Path,
+    grpc_ports: Sequence[int],
+    http_ports: Sequence[int],
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> Iterator[Envoy]:
-    """Run the shipped configuration on free ports, before fronts on this machine."""
+    """Run the shipped configuration on free ports, before fronts on this machine.
+
+    Args:
+        folder: where its file is written.
+        grpc_ports: the fronts' ports of gRPC.
+        http_ports: the fronts' ports of HTTP.
+        change: changes the listeners and clusters first.
+    """
     grpc, http, admin = free_ports(3)
     configuration = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
     configuration["admin"]["address"] = _address(admin)
@@ -57,6 +67,7 @@ def running_envoy(
     for cluster, ports in zip(resources["clusters"], (grpc_ports, http_ports), strict=True):
         endpoints = [{"endpoint": {"address": _address(port)}} for port in ports]
         cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = endpoints
+    change(resources)
     path = folder / "envoy.yaml"
     path.write_text(yaml.safe_dump(configuration))
     process = subprocess.Popen([_ENVOY, "-c", path, *_OPTIONS])

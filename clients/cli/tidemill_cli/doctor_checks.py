@@ -223,7 +223,8 @@ def _database(settings: Settings) -> list[Check]:
             place = Check("database", "ok", storage.database.engine.url.render_as_string())
             return [place, *(_champion(storage, task) for task in settings.tasks)]
     except MigrationPending as error:
-        return [Check("database", "warn", str(error), "write a backup first; see docs/backup.md")]
+        cure = "first write a backup with the earlier release; see docs/backup.md"
+        return [Check("database", "warn", str(error), cure)]
     except DatabaseMissing as error:
         found, _, remedy = error.detail.partition(": ")
         return [Check("database", "fail", found, remedy)]

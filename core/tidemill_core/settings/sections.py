@@ -168,7 +168,7 @@ class ServerSettings(_SettingsSection):
     """The front's processes."""
 
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that share the ports."""
+    """Processes of `tidemill up` that share the ports; a front that is started by itself is one."""
     transport: Literal["h2corn", "grpcio"] = "h2corn"
     """The server library that carries gRPC; see docs/decisions/transport.md."""
     reflection: bool = False

@@ -29,8 +29,16 @@ class Access:
     watchers: list[Callable[[], Coroutine[Any, Any, None]]]
 
 
-def open_access(settings: Settings, store: ApiKeyStore, signer: PredictionIdSigner) -> Access:
+def open_access(
+    settings: Settings, store: ApiKeyStore, signer: PredictionIdSigner, workers: int
+) -> Access:
     """Open API keys, tokens and rate limits.
+
+    Args:
+        settings: the workspace's settings.
+        store: the API keys.
+        signer: signs the prediction ids that callers see.
+        workers: processes that share the port, and each rate.
 
     Raises:
         ConfigurationError: the keys for tokens cannot be used.
@@ -38,7 +46,7 @@ def open_access(settings: Settings, store: ApiKeyStore, signer: PredictionIdSign
     remembered: dict[str | bytes, Caller] = {}
     api_keys = ApiKeys(store, remembered.clear)
     tokens = Tokens(settings.auth, remembered.clear) if settings.auth.jwks else None
-    limits, is_required = RateLimits(settings.server.workers), settings.requires_credentials
+    limits, is_required = RateLimits(workers), settings.requires_credentials
     gatekeeper = Gatekeeper(api_keys, tokens, limits, signer, remembered, is_required=is_required)
     open_streams = OpenStreams(gatekeeper)
     watchers = [api_keys.watch, open_streams.watch]

@@ -134,3 +134,13 @@ def test_jobs_are_healthy_while_the_lease_is_renewed(storage: Storage, tmp_path:
     assert check("jobs_healthy.py", tmp_path) == (0, "")
     storage.leases.acquire("jobs", "one", timedelta(minutes=-1))
     assert check("jobs_healthy.py", tmp_path) == failing
+
+
+def test_jobs_are_not_ended_because_the_database_is_away(tmp_path: Path) -> None:
+    """Nobody knows then who holds the lease: the check passes, and says what is away."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        url = f"postgresql+psycopg://tidemill@127.0.0.1:{port}/tidemill"
+        code, said = check("jobs_healthy.py", tmp_path, TIDEMILL_DATABASE_URL=url)
+    assert (code, said.partition(":")[0]) == (0, "STORAGE_UNAVAILABLE")

@@ -77,6 +77,7 @@ def running_guarded(folder: Path, triton: RunningTriton) -> Iterator[Guarded]:
         "TIDEMILL_AUTH__REQUIRED": "true",
         "TIDEMILL_AUTH__JWKS": str(issuer.jwks),
         "TIDEMILL_AUTH__ISSUER": "https://id.example",
+        "TIDEMILL_SERVER__WORKERS": "4",  # counts for `tidemill up` only
     }
     with Front(workspace, triton.grpc_address, environment=environment) as front:
         wait_until(lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served")

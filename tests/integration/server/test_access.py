@@ -228,6 +228,13 @@ def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) 
         assert words(refusal(call)) == MISSING_SCOPE
 
 
+def test_a_front_that_is_started_alone_allows_the_whole_rate(guarded: Guarded) -> None:
+    """It does not divide a rate by `server.workers`: it is one process, whatever they are."""
+    metadata = bearer(guarded.key(PREDICT, rate=8))
+    for _ in range(6):
+        assert guarded.predict(metadata).label
+
+
 def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -> None:
     """They are RATE_LIMITED with RetryInfo, and with the same delay for gRPC's own retries."""
     metadata = bearer(guarded.key(PREDICT, rate=0.5))

@@ -43,12 +43,15 @@ OPTIONS = {
 }
 
 
-def render(values: dict[str, str], *, settings: bool = True) -> "subprocess.CompletedProcess[str]":
+def render(
+    values: dict[str, str], *options: str, settings: Path | None = ROOT / "tidemill.toml"
+) -> "subprocess.CompletedProcess[str]":
     """Render the chart as the release `demo`."""
     assert HELM is not None
     given = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    given += options
     if settings:
-        given += ["--set-file", f"settings={ROOT / 'tidemill.toml'}"]
+        given += ["--set-file", f"settings={settings}"]
     command = [HELM, "template", "demo", str(CHART), *given]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -85,7 +88,7 @@ def test_manifests_are_valid(values: dict[str, str], version: str) -> None:
 
 def test_settings_must_be_given() -> None:
     """Without the text of tidemill.toml the error says how to give it."""
-    done = render({}, settings=False)
+    done = render({}, settings=None)
     assert done.returncode != 0
     assert "--set-file settings=tidemill.toml" in done.stderr
 
@@ -95,13 +98,18 @@ def test_settings_must_be_given() -> None:
     [
         ("front.replica=3", "'replica' not allowed"),
         ("networkpolicy.enabled=true", "'networkpolicy' not allowed"),
-        ("front.workers=two", "at '/front/workers': got string, want integer"),
+        ("front.replicas=two", "at '/front/replicas': got string, want integer"),
+        ("front.spoolSize=2GB", "at '/front/spoolSize': '2GB' does not match pattern"),
+        ("front.maxUnavailable=half", "at '/front/maxUnavailable': 'half' does not match pattern"),
+        ("front.autoscaling.targetQueueSeconds=ten", "'ten' does not match pattern"),
+        ("frontSecrets=[]", "at '/frontSecrets': minItems: got 0, want 1"),
         ("triton.image.tag=26", "at '/triton/image/tag': got number, want string"),
     ],
 )
 def test_a_wrong_value_is_refused(value: str, why: str) -> None:
     """Helm names a misspelt value, or one of another type, instead of ignoring it."""
-    done = render(dict([value.split("=")]))
+    name, given = value.split("=")
+    done = render({}, "--set-json", f"{name}={given}") if given == "[]" else render({name: given})
     assert done.returncode != 0
     assert why in done.stderr
 

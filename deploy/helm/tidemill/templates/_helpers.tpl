@@ -33,6 +33,28 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* What the HTTP API is called inside the cluster, and its other names, as JSON. */}}
+{{- define "tidemill.httpHosts" -}}
+{{- $names := list }}
+{{- range $service := list .Release.Name (printf "%s-front" .Release.Name) }}
+{{- $long := printf "%s.%s" $service $.Release.Namespace }}
+{{- $names = concat $names (list $service $long (printf "%s.svc" $long) (printf "%s.svc.cluster.local" $long)) }}
+{{- end }}
+{{- concat $names .Values.httpAllowedHosts | toJson }}
+{{- end }}
+
+{{/* Asks a front's health service. Kubernetes' own probe cannot speak TLS. */}}
+{{- define "tidemill.frontHealth" -}}
+{{- if .Values.tlsSecretName }}
+exec: { command: [python, /opt/tidemill/server_healthy.py] }
+periodSeconds: 15 # it takes a second of CPU
+{{- else }}
+grpc: { port: 50051 }
+periodSeconds: 5
+{{- end }}
+timeoutSeconds: 10
+{{- end }}
+
 {{/* Settings of fronts and jobs. */}}
 {{- define "tidemill.environment" -}}
 - { name: TIDEMILL_SECRETS_DIR, value: /secrets }
