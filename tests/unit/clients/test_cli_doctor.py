@@ -98,22 +98,6 @@ def test_doctor_names_sources_that_nothing_here_can_read(
     assert "secret" not in printed
 
 
-@pytest.mark.parametrize("path", ["data[1]/*.csv", "{folder}/data[1]/**/*.csv", "~/rows.csv"])
-def test_doctor_finds_the_files_that_a_source_finds(
-    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    """A folder that is really named like a glob, and a home, are no missing files."""
-    monkeypatch.setenv("HOME", str(workspace))
-    (workspace / "data[1]").mkdir()
-    for file in (workspace / "rows.csv", workspace / "data[1]" / "rows.csv"):
-        file.touch()
-    source = f'[[tasks.t.sources]]\npath = "{path.format(folder=workspace)}"\n'
-    (workspace / "tidemill.toml").write_text(source)
-    run(["doctor", "--json"])
-    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
-    assert checks["settings"]["found"] == "tasks: t"
-
-
 def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
