@@ -62,7 +62,7 @@ def find_version(datasets: Path, dataset_version: str) -> Path:
         folders = version_folders(datasets)
         found = [folder for folder in folders if folder.name.startswith(dataset_version)]
     if not found:
-        cure = "name it by its id, or by the id's first 8 or more characters"
+        cure = "`tidemill datasets list` shows what there is; give 8 or more characters of the id"
         raise DatasetMissing(f"{datasets} holds no dataset version {dataset_version!r}: {cure}")
     if len(found) > 1:
         message = f"several dataset versions start with {dataset_version!r}: give more of the id"

@@ -45,7 +45,8 @@ def keep_loopback_direct() -> None:
     for name in ("no_proxy", "no_grpc_proxy"):
         named = os.environ.get(name) or os.environ.get(name.upper()) or ""
         if name == "no_proxy" or named:
-            os.environ[name] = ",".join([*filter(None, [named]), *_OWN_NAMES])
+            own = (each for each in _OWN_NAMES if each not in named.split(","))
+            os.environ[name] = ",".join([*filter(None, [named]), *own])
 
 
 def proxy_variables() -> list[str]:

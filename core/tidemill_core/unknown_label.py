@@ -27,4 +27,5 @@ class UnknownLabel(InvalidArgument):
 
 @lru_cache(1024)  # among a thousand labels it takes 5 ms, and the same wrong label comes often
 def _similar(label: str, known: frozenset[str]) -> list[str]:
-    return get_close_matches(label, known, 2)
+    folded = {each.casefold(): each for each in sorted(known)}
+    return [folded[each] for each in get_close_matches(label.casefold(), folded, 2)]

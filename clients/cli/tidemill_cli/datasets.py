@@ -29,13 +29,14 @@ from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
-from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
+from tidemill_cli.options import LARGEST, Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
 from tidemill_cli.workspace_storage import last_build_time
 from tidemill_core.clock import system_clock
 from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
+from tidemill_core.settings.times import MOST_DAYS
 
 if TYPE_CHECKING:
     from tidemill_core.dataset_copies import DatasetCopies
@@ -97,7 +98,9 @@ def show(
 def diff(
     base: Version,
     dataset_version: Version,
-    rows: Annotated[int, typer.Option(min=0, help="How many rows of each kind to show.")] = 0,
+    rows: Annotated[
+        int, typer.Option(min=0, max=LARGEST, help="How many rows of each kind to show.")
+    ] = 0,
     address: Catalog = "",
     as_json: AsJson = False,
 ) -> None:
@@ -156,9 +159,14 @@ def export(
 
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")
 def gc(
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest of each task stay.")] = 5,
+    keep: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="How many of the newest of each task stay.")
+    ] = 5,
     keep_days: Annotated[
-        int, typer.Option(min=0, help="Versions built in the last days stay; how many days.")
+        int,
+        typer.Option(
+            min=0, max=MOST_DAYS, help="Versions built in the last days stay; how many days."
+        ),
     ] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False,
     as_json: AsJson = False,

@@ -13,7 +13,7 @@ from tidemill_cli.failure import WrongUsage
 from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.job_run import follow, require_success, start
 from tidemill_cli.messages import to_json
-from tidemill_cli.options import Address, AsJson, ForTask
+from tidemill_cli.options import LARGEST, Address, AsJson, ForTask
 from tidemill_cli.places import LabelColumn, ModelVersion, TextColumn, absolute
 from tidemill_cli.tasks import the_task
 from tidemill_cli.worst_errors import with_lines
@@ -39,7 +39,9 @@ def evaluate(
     against: Annotated[
         int,
         typer.Option(
-            min=0, help="Compare with this version on the same rows; 0 compares with none."
+            min=0,
+            max=LARGEST,
+            help="Compare with this version on the same rows; 0 compares with none.",
         ),
     ] = 0,
     html: Html = None,

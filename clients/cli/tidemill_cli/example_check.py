@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tidemill_cli.example_file import format_of, text_lines
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_cli.output import shortened
 from tidemill_core.counted import counted
 from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.csv_padding import csv_reader, stripped, unpadded
@@ -55,6 +57,8 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
             than 2 labels.
         ExtrasMissing: the packages that read this format are not installed.
     """
+    if not source.label_column:
+        raise WrongUsage("--label-column '': name the column with the labels")
     if source.text_column == source.label_column:
         raise WrongUsage(f"--text-column and --label-column both name {source.text_column!r}")
     reader = _READERS[format_of(path, source.format)]
@@ -83,7 +87,20 @@ def _word(label: object) -> str:
     if isinstance(label, bool):
         return str(label).lower()
     is_word = isinstance(label, str | int) or (isinstance(label, Decimal) and label % 1 == 0)
-    return str(label).strip() if is_word else ""
+    return _cleaned(str(label)) if is_word else ""
+
+
+@lru_cache(maxsize=10_000)
+def _cleaned(label: str) -> str:
+    """Return a label in the form that builds give it; empty if they quarantine it."""
+    if label.isascii() and label.isprintable():
+        return " ".join(label.split())
+    require_extras()
+    from tidemill_core.text import control_character, is_blank
+    from tidemill_core.text_repair import repair
+
+    word = repair(label)
+    return "" if is_blank(word) or control_character(word) is not None else word
 
 
 def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
@@ -93,7 +110,7 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
     begin = 1
     try:
         columns = stripped(next(filter(None, reader), []))
-        if not columns:
+        if not any(columns):
             raise WrongUsage(f"{path} is empty")
         places = [
             _place(path, columns, name, option, delimiter) for name, option in _wanted(source)
@@ -138,7 +155,8 @@ def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Val
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            problem = str(error).partition(": line ")[0]  # the parser's own line is always 1 or 2
+            # The parser's own line is always 1 or 2, and a setting of Python helps no one.
+            problem = str(error).partition(": line ")[0].partition("; use sys.")[0]
             raise WrongUsage(f"{path}, line {number}: not JSON: {problem}") from error
         if not isinstance(row, dict):
             raise WrongUsage(f"{path}, line {number}: not a JSON object")
@@ -188,15 +206,17 @@ def _place(path: Path, columns: list[str], name: str, option: str, delimiter: st
         return columns.index(name)
     if name in columns:
         raise WrongUsage(f"{path} has several columns {name!r}: rename the others")
-    others = [
+    signs = [
         shown for sign, shown in _DELIMITERS.items() if sign != delimiter and sign in columns[0]
     ]
-    if delimiter and len(columns) == 1 and others:
+    if delimiter and len(columns) == 1 and signs:
         raise WrongUsage(
-            f"{path} has one column, {columns[0]!r}: name the character between its columns, as in "
-            f"--delimiter '{others[0]}'"
+            f"{path} has one column, {shortened(columns[0])!r}: name the character between its "
+            f"columns, as in --delimiter '{signs[0]}'"
         )
+    others = ", or the character between its columns with --delimiter"
     raise WrongUsage(
-        f"{path} has no column {name!r}: name one with {option}; "
-        f"its columns are {', '.join(columns)}"
+        f"{path} has no column {name!r}: name one with {option}"
+        f"{others if delimiter and len(columns) == 1 else ''}; "
+        f"its columns are {', '.join(map(shortened, columns))}"
     )

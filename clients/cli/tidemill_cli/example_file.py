@@ -27,18 +27,33 @@ def _zstandard(raw: IO[bytes]) -> Any:
     require_extras()
     import pyarrow
 
-    return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+    plain = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+    return io.BufferedReader(plain)
 
 
+_BEGINNING = 1000
 _DECOMPRESSORS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
     ".zst": _zstandard,
 }
-# The decoder turns bytes that the encoding does not have into these. UTF-16 begins with two.
+# The decoder turns bytes that the encoding does not have into these.
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
+# The first bytes of files that are no text in an encoding of single bytes, and what to do.
+_FIRST_BYTES = (
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", "UTF-32: add --encoding utf-32"),
+    (rb"\xff\xfe|\xfe\xff", "UTF-16: add --encoding utf-16"),
+    (rb"PK\x03\x04", "a ZIP archive, as spreadsheets are: unpack it, or save it as CSV"),
+    (rb"\x1f\x8b", "compressed: its name must end in .gz"),
+    (rb"BZh[1-9]1AY&SY", "compressed: its name must end in .bz2"),
+    (rb"\xfd7zXZ", "compressed: its name must end in .xz"),
+    (rb"\x28\xb5\x2f\xfd", "compressed: its name must end in .zst"),
+    (rb"PAR1[^ -~]", "Parquet: add --format parquet"),
+    (rb"([^\0]\0){3}", "UTF-16: add --encoding utf-16-le"),
+    (rb"(\0[^\0]){3}", "UTF-16: add --encoding utf-16-be"),
+    (rb"[^\r\n]*\0", "binary: save it as CSV, JSON Lines or Parquet"),
+)
 
 
 def format_of(path: Path, named: str | None) -> str:
@@ -74,6 +89,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
             opener = _DECOMPRESSORS.get(path.suffix.lower())
             plain = raw if opener is None else opener(raw)
             text = io.TextIOWrapper(plain, encoding, errors="surrogateescape", newline="")
+            _check_first_bytes(path, text.buffer, encoding)
             for number, line in enumerate(text, start=1):
                 _check_encoding(path, number, line, encoding)
                 yield line
@@ -85,11 +101,19 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
         raise CannotRead(path, error) from error
 
 
-def _check_encoding(path: Path, number: int, line: str, encoding: str) -> None:
-    if line.isascii() and "\0" not in line:
+def _check_first_bytes(path: Path, content: Any, encoding: str) -> None:
+    """Refuse a file that is not in the encoding, if its first bytes say what it is."""
+    if encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
         return
-    if number == 1 and ("\0" in line or line.startswith(_UTF_16)):
-        raise WrongUsage(f"{path} is not {_shown(encoding)} but UTF-16: add --encoding utf-16")
+    beginning = content.peek(_BEGINNING)[:_BEGINNING]
+    for pattern, found in _FIRST_BYTES:
+        if re.match(pattern, beginning):
+            raise WrongUsage(f"{path} is not {_shown(encoding)} but {found}")
+
+
+def _check_encoding(path: Path, number: int, line: str, encoding: str) -> None:
+    if line.isascii():
+        return
     if _UNDECODED.search(line):
         raise WrongUsage(
             f"{path}, line {number}: not {_shown(encoding)}; name the file's encoding, such as "

@@ -18,6 +18,7 @@ from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown, stdout
 from tidemill_cli.places import LabelColumn, TextColumn
 from tidemill_core.counted import counted
+from tidemill_core.durable import written_whole
 from tidemill_core.plain_rules import plain_rule
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
 
@@ -102,11 +103,14 @@ def init(
             source = FilesSource(path=_write_example(folder))
             summary = check_examples(folder / source.path, source, "utf-8-sig")
         else:
+            if data.exists() and not (data.is_file() or data.is_dir()):
+                raise WrongUsage(f"{data} is a pipe or a device: save its content as a file first")
             codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
             summary = check_examples(data, source, codec)
             source = source.model_copy(update={"path": _bring_in(data, folder, codec, source)})
         text = _TEMPLATE.format(task=task, source=_toml(source))
-        settings.write_text(text, encoding="utf-8")
+        with written_whole(settings) as staged:
+            staged.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CannotWrite(folder, error) from error
     if as_json:
@@ -156,11 +160,12 @@ def _bring_in(file: Path, folder: Path, encoding: str, source: FilesSource) -> s
     if target.exists():
         raise AlreadyThere(target, "it is not overwritten")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if is_utf8:
-        shutil.copyfile(file, target)
-    else:
-        with target.open("w", encoding="utf-8", newline="") as copy:
-            copy.writelines(text_lines(file, encoding))
+    with written_whole(target) as staged:  # a second try finds no part of the first one
+        if is_utf8:
+            shutil.copyfile(file, staged)
+        else:
+            with staged.open("w", encoding="utf-8", newline="") as copy:
+                copy.writelines(text_lines(file, encoding))
     return f"{_DATA_FOLDER}/{name}"
 
 

@@ -12,7 +12,7 @@ from tidemill_cli.job_run import follow as follow_run
 from tidemill_cli.job_run import print_end, print_run, require_success, start
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
 from tidemill_cli.messages import to_json
-from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
+from tidemill_cli.options import LARGEST, Address, AsJson, ForTask, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, say
 from tidemill_cli.rollout import follow_rollout
 from tidemill_cli.tasks import the_task
@@ -42,11 +42,21 @@ Network = Annotated[
 ]
 Trials = Annotated[
     int,
-    typer.Option(min=0, help="Most trials of the search; 0: as set.", rich_help_panel=_OF_RETRAIN),
+    typer.Option(
+        min=0,
+        max=LARGEST,
+        help="Most trials of the search; 0: as set.",
+        rich_help_panel=_OF_RETRAIN,
+    ),
 ]
 BudgetSeconds = Annotated[
     int,
-    typer.Option(min=0, help="Most seconds of the search; 0: as set.", rich_help_panel=_OF_RETRAIN),
+    typer.Option(
+        min=0,
+        max=LARGEST,
+        help="Most seconds of the search; 0: as set.",
+        rich_help_panel=_OF_RETRAIN,
+    ),
 ]
 Seed = Annotated[
     int | None,

@@ -21,6 +21,7 @@ from tidemill_core.errors import (
     NotFound,
     TidemillError,
 )
+from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.plain_rules import plain_rule
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
@@ -191,6 +192,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the `tidemill` command and exit."""
+    keep_loopback_direct()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -16,6 +16,7 @@ from tidemill_cli.model_import import EXAMPLE, import_model
 from tidemill_cli.model_pause import PAUSE_EXAMPLE, RESUME_EXAMPLE, pause, resume
 from tidemill_cli.model_show import SHOW_EXAMPLE, print_version, show
 from tidemill_cli.options import (
+    LARGEST,
     Address,
     AsJson,
     Comment,
@@ -27,7 +28,7 @@ from tidemill_cli.options import (
     group,
 )
 from tidemill_cli.output import percent, say
-from tidemill_cli.tasks import task_and_version, the_task
+from tidemill_cli.tasks import is_version, task_and_version, the_task
 
 app = group("tidemill models list --task support")
 app.command("import", epilog=EXAMPLE)(import_model)
@@ -158,7 +159,7 @@ def traffic(
     ] = None,
     shadow: Annotated[
         list[int] | None,
-        typer.Option(metavar="VERSION", help="Gets a copy of the traffic."),
+        typer.Option(min=1, max=LARGEST, metavar="VERSION", help="Gets a copy of the traffic."),
     ] = None,
     champion_only: Annotated[
         bool, typer.Option("--champion-only", help="Remove canaries and shadows.")
@@ -217,7 +218,7 @@ def _accuracy(version: pb.ModelVersion) -> str:
 
 def _share(text: str) -> pb.TrafficShare:
     version, _, share = text.partition("=")
-    if not (version.isdecimal() and share.isdecimal()):
+    if not (is_version(version) and is_version(share)):
         raise WrongUsage(f"--canary {text}: write VERSION=PERCENT, such as 4=10")
     return pb.TrafficShare(model_version=int(version), percent=int(share))
 

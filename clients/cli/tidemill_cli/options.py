@@ -17,7 +17,9 @@ Address = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Comment = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
 Reason = Annotated[str, typer.Option("--comment", help="Why, for the record.", show_default=False)]
-Limit = Annotated[int, typer.Option(min=1, help="How many to show, newest first.")]
+LARGEST = 2**31 - 1
+"""The largest number that a message of the contract holds."""
+Limit = Annotated[int, typer.Option(min=1, max=LARGEST, help="How many to show, newest first.")]
 
 TaskAndVersion = Annotated[
     list[str] | None,

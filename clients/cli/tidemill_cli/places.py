@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote
 
 import typer
 
+from tidemill_cli.options import LARGEST
+
 _RELATIVE_SQLITE = re.compile(
     r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?#]+)([?#].*|)", re.DOTALL
 )
@@ -17,7 +19,7 @@ _NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
 LabelColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the right label.")]
 ModelVersion = Annotated[
-    int, typer.Option(min=0, help="The version that answers; 0 is the champion.")
+    int, typer.Option(min=0, max=LARGEST, help="The version that answers; 0 is the champion.")
 ]
 Follow = Annotated[bool, typer.Option(help="Wait until it ends, and show its progress.")]
 

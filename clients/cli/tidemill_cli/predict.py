@@ -8,7 +8,7 @@ import typer
 from tidemill_cli.connection import connected, explanation
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.messages import error_to_json
-from tidemill_cli.options import Address, AsJson, TaskAndTexts
+from tidemill_cli.options import LARGEST, Address, AsJson, TaskAndTexts
 from tidemill_cli.output import percent, print_fields, print_json, print_table, shortened
 from tidemill_cli.standard_input import given_texts
 from tidemill_cli.tasks import task_and_texts, the_task
@@ -29,9 +29,14 @@ Result = Prediction | TidemillError
 @app.command(epilog=_EXAMPLE)
 def predict(
     arguments: TaskAndTexts,
-    top_k: Annotated[int, typer.Option(min=1, help="How many labels to show, best first.")] = 1,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="How many labels to show, best first.")
+    ] = 1,
     model_version: Annotated[
-        int, typer.Option(min=0, help="The version that answers; 0 lets the router choose.")
+        int,
+        typer.Option(
+            min=0, max=LARGEST, help="The version that answers; 0 lets the router choose."
+        ),
     ] = 0,
     response: Annotated[
         str, typer.Option(help="The answer to rate; the text is its prompt.", show_default=False)

@@ -17,7 +17,6 @@ from tidemill_cli.places import LabelColumn, TextColumn
 from tidemill_cli.progress import ShowProgress, progress_view
 from tidemill_cli.replaying.dated_rows import Columns, DatedRows, read_rows
 from tidemill_core.errors import ConfigurationError
-from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.triton.embedded import unsupported_reason
@@ -75,7 +74,6 @@ def replay(
     """
     require_extras()
     keep_files_private()
-    keep_loopback_direct()
     if (reason := unsupported_reason()) is not None:
         raise ConfigurationError(reason)
     settings = load_settings()

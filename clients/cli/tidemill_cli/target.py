@@ -77,10 +77,10 @@ def target_of(address: str) -> Target:
     caller = caller_settings()
     if (caller.client_certificate is None) != (caller.client_key is None):
         raise WrongUsage(f"{CLIENT} need each other: set both or neither")
-    if address:
+    if address := address.strip():
         return Target(address, True, caller.root_certificates or None, None, caller)
     settings = load_settings()
-    host = _EVERY_INTERFACE.get(settings.grpc_host, settings.grpc_host)
+    host = _reachable(settings.grpc_host)
     certificate = settings.tls.certificate
     return Target(
         address=f"{host}:{settings.grpc_port}",
@@ -124,11 +124,15 @@ def trusting(target: Target) -> ssl.SSLContext:
 
 def http_url(settings: Settings) -> str:
     """Return the URL of the HTTP API of the workspace's own server."""
-    host = _EVERY_INTERFACE.get(settings.http_host, settings.http_host)
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
+    host = _reachable(settings.http_host)
     scheme = "http" if settings.tls.certificate is None else "https"
     return f"{scheme}://{host}:{settings.http_port}"
+
+
+def _reachable(host: str) -> str:
+    """Return the host of a URL or a target for an address to listen on."""
+    host = _EVERY_INTERFACE.get(host, host)
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _name_of(certificate: Path) -> str:

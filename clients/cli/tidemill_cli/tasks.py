@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tidemill.v1.model_service_pb2 import ListTasksRequest, ServedTask
 from tidemill_cli.failure import TaskNotNamed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
+from tidemill_cli.options import LARGEST
 from tidemill_client import PermissionDenied, TidemillClient, translated_errors
 from tidemill_core.settings import TASK_NAME, load_settings
 
@@ -44,10 +45,15 @@ def task_and_version(arguments: Sequence[str] | None, least: int = 0) -> tuple[s
         WrongUsage: they are not a task and a version.
     """
     given = list(arguments or ())
-    last = given.pop() if given and given[-1].isdecimal() else "0"
+    last = given.pop() if given and is_version(given[-1]) else "0"
     if len(given) > 1 or int(last) < least or (given and given[0].isdecimal()):
         raise WrongUsage("give the task, if there are several, and then the version, such as 3")
     return (given[0] if given else ""), int(last)
+
+
+def is_version(word: str) -> bool:
+    """Return whether a word is a number that may be a version's."""
+    return word.isdecimal() and len(word) <= len(str(LARGEST)) and int(word) <= LARGEST
 
 
 def task_and_texts(arguments: Sequence[str]) -> tuple[str, list[str]]:

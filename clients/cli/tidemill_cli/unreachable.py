@@ -14,6 +14,9 @@ from tidemill_core.settings import WORKSPACE_FILE
 _SECONDS = 3.0
 _SCHEME = re.compile(r"^(dns:(///)?|ipv4:|ipv6:)")
 """The start of a target that names several servers; the first one is asked."""
+_PORT = r"0*[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
+_PLACE = rf"(\[[^\]\s]+\]|[^\s:/,\[\]]+):({_PORT})"
+_PLACES = re.compile(rf"unix.*|{_PLACE}(,{_PLACE})*")
 
 
 def why_unreachable(target: Target) -> CommandFailed:
@@ -93,6 +96,11 @@ def _trusting_all() -> ssl.SSLContext:
 
 
 def _nothing(target: Target) -> CommandFailed:
+    if not _PLACES.fullmatch(_SCHEME.sub("", target.address)):
+        return WrongUsage(
+            f"{target.address!r} is not the address of a server: write HOST:PORT with its gRPC "
+            "port, such as 127.0.0.1:50051"
+        )
     here = Path(WORKSPACE_FILE).absolute()
     if target.named or here.exists():
         return NothingRuns(

@@ -6,7 +6,11 @@ from typing import Self
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_client.errors import TidemillError, translated_errors
 from tidemill_client.many import Progress, ask_all
-from tidemill_client.requests import batch_request, feedback_request, predict_request, sendable
+from tidemill_client.requests import (
+    batch_request,
+    feedback_request,
+    predict_request,
+)
 from tidemill_client.results import (
     Feedback,
     Prediction,
@@ -15,6 +19,7 @@ from tidemill_client.results import (
     prediction_of,
     result_of,
 )
+from tidemill_client.stream_requests import StreamErrors, sendable
 from tidemill_client.stubs import Stubs
 from tidemill_client.window import Question, Window
 
@@ -153,13 +158,18 @@ class TidemillClient(Stubs):
 
         Raises:
             TidemillError: the stream broke; the error of one item does not break it.
+            Exception: any error of `requests`, after the answers to those before it.
         """
-        errors: dict[int, TidemillError] = {}
+        errors = StreamErrors()
         with translated_errors():
             stream = self.predictions.StreamPredict(sendable(requests, errors))
             try:
                 for number, response in enumerate(stream):
-                    yield response.id, errors.get(number) or result_of(response, response.id)
+                    yield (
+                        response.id,
+                        errors.of_items.get(number) or result_of(response, response.id),
+                    )
+                errors.raise_end()
             finally:  # the caller may stop before the end
                 stream.cancel()
 

@@ -11,8 +11,6 @@ from tidemill_client.requests import (
     batch_request,
     feedback_request,
     predict_request,
-    sendable,
-    sendable_async,
 )
 from tidemill_client.results import (
     Feedback,
@@ -22,6 +20,7 @@ from tidemill_client.results import (
     prediction_of,
     result_of,
 )
+from tidemill_client.stream_requests import StreamErrors, sendable, sendable_async
 from tidemill_client.stubs import AsyncStubs
 from tidemill_client.window import Question, Window
 
@@ -107,7 +106,7 @@ class AsyncTidemillClient(AsyncStubs):
         self, requests: Iterable[StreamPredictRequest] | AsyncIterable[StreamPredictRequest]
     ) -> AsyncIterator[tuple[str, Prediction | TidemillError]]:
         """See `TidemillClient.predict_stream`."""
-        errors: dict[int, TidemillError] = {}
+        errors = StreamErrors()
         number = 0
         with translated_errors():
             stream = self.predictions.StreamPredict(
@@ -117,8 +116,12 @@ class AsyncTidemillClient(AsyncStubs):
             )
             try:
                 async for response in stream:
-                    yield response.id, errors.get(number) or result_of(response, response.id)
+                    yield (
+                        response.id,
+                        errors.of_items.get(number) or result_of(response, response.id),
+                    )
                     number += 1
+                errors.raise_end()
             finally:  # the caller may stop before the end
                 stream.cancel()
 

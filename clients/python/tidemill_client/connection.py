@@ -1,11 +1,11 @@
 """How clients reach a server: credentials, the channel's options, and retries."""
 
-import ipaddress
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tidemill.v1 import (
     monitoring_service_pb2,
     prediction_service_pb2,
 )
+from tidemill_client.addresses import is_list, is_local
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_SECONDS = 10.0
@@ -150,33 +151,15 @@ def connection(
     )
 
 
-def is_local(address: str) -> bool:
-    """Return whether an address can only be on this machine."""
-    if address.startswith(("unix:", "unix-abstract:")):
-        return True
-    target = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
-    host = target.rpartition(":")[0] or target
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def is_list(address: str) -> bool:
-    """Return whether an address stands for several servers, which calls are spread over."""
-    return address.startswith(("dns:", "ipv4:", "ipv6:"))
-
-
 def seconds(name: str, value: float) -> float:
-    """Return a timeout of at most `MAX_SECONDS`; infinity is accepted.
+    """Return a timeout; a longer one than `MAX_SECONDS`, such as infinity, counts as that.
 
     Raises:
         ValueError: it is negative, or not a number.
     """
-    if not isinstance(value, (int, float)) or not value >= 0:  # NaN is not
-        raise ValueError(f"{name} is {value!r}; it must be a number of seconds, 0 or more")
+    if not isinstance(value, int | float | Real) or not value >= 0:  # NaN is not
+        shown = f"{value!r:.40} ({type(value).__name__})"
+        raise ValueError(f"{name} is {shown}; it must be a number of seconds, 0 or more")
     return float(min(value, MAX_SECONDS))
 
 

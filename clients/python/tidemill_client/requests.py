@@ -1,6 +1,6 @@
 """The requests of both clients, and the errors of values that cannot be sent."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -10,14 +10,11 @@ from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill.v1.prediction_service_pb2 import (
     BatchPredictRequest,
     PredictRequest,
-    StreamPredictRequest,
 )
 from tidemill_client.connection import MAX_MESSAGE_BYTES
 from tidemill_client.errors import (
     FieldViolation,
     InvalidRequest,
-    MessageTooLarge,
-    TidemillError,
     message_too_large,
 )
 
@@ -134,39 +131,6 @@ def batch_request(
     return request, errors
 
 
-def sendable(
-    requests: Iterable[StreamPredictRequest], errors: dict[int, TidemillError]
-) -> Iterator[StreamPredictRequest]:
-    """Yield a stream's requests, with an empty one in place of each that is too large.
-
-    Args:
-        requests: the caller's requests.
-        errors: gets the errors of those that are too large, by number.
-    """
-    for number, request in enumerate(requests):
-        yield _or_empty(number, request, errors)
-
-
-async def sendable_async(
-    requests: AsyncIterable[StreamPredictRequest], errors: dict[int, TidemillError]
-) -> AsyncIterator[StreamPredictRequest]:
-    """See `sendable`."""
-    number = 0
-    async for request in requests:
-        yield _or_empty(number, request, errors)
-        number += 1
-
-
-def _or_empty(
-    number: int, request: StreamPredictRequest, errors: dict[int, TidemillError]
-) -> StreamPredictRequest:
-    try:
-        return checked_size(request, request.id)
-    except MessageTooLarge as error:
-        errors[number] = error
-        return StreamPredictRequest(id=request.id)
-
-
 def feedback_request(
     prediction_id: str,
     *,
@@ -205,8 +169,12 @@ def _unusable_field(
         try:
             kind(**{field: value})
         except (TypeError, ValueError) as error:
-            kind_of_value = f"{type(value).__name__} is the wrong type"
-            rule = str(error) if isinstance(error, ValueError) else kind_of_value
+            if field == "attributes" and not isinstance(error, UnicodeError):
+                rule = f"is {value!r:.60}; it must map strings to strings"
+            elif isinstance(error, ValueError):
+                rule = str(error)
+            else:
+                rule = f"{type(value).__name__} is the wrong type"
             return _refusal("UNUSABLE_VALUE", field, rule, request_id)
     raise AssertionError(kind)
 

@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import grpc
 
@@ -77,8 +78,8 @@ class Window:
     """
 
     def __init__(self, question: Question, size: int) -> None:
-        if size < 1:
-            raise ValueError(f"window is {size}; it must be at least 1")
+        if not isinstance(size, int | float | Real) or not size >= 1:  # NaN is not
+            raise ValueError(f"window is {size!r:.40}; it must be a number, at least 1")
         self._question = question
         self._size = size
         self._items: deque[_Item] = deque()

@@ -1,5 +1,6 @@
 """Writing a backup of a workspace that may be in use."""
 
+import errno
 import hashlib
 import io
 import json
@@ -8,7 +9,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from tidemill_core.backup.contents import (
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
 from tidemill_core.dataset_copies import DatasetCopies
-from tidemill_core.errors import DataError, FailedPrecondition
+from tidemill_core.errors import DataError, FailedPrecondition, StorageUnavailable
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.settings.folders import sqlite_url
@@ -58,7 +59,8 @@ def write_backup(
     """
     if path.exists():
         raise FileExistsError(path)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    temporary = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.")
+    with _full_disk_named(path), temporary as folder:
         database = Path(folder) / DATABASE
         counts = _copy_out(settings, database, on_progress)
         if not any(counts.values()):
@@ -84,6 +86,17 @@ def write_backup(
             os.fsync(output.fileno())
         staged.rename(path)
     return backup
+
+
+@contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    """Raise what SQLite says of a full disk as OSError: only the copies are written."""
+    try:
+        yield
+    except (StorageUnavailable, sqlite3.OperationalError) as error:
+        if "disk is full" not in (getattr(error, "detail", "") or str(error)):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def _copy_out(settings: Settings, database: Path, on_progress: OnProgress) -> dict[str, int]:

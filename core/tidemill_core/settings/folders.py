@@ -3,9 +3,23 @@
 import os
 import re
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 _LONGEST_PATH = 480
 """In bytes. SQLite cannot open a path of more than 512 bytes, its own suffixes included."""
+
+
+def _named(path: object) -> object:
+    """Return a path's text; an empty one would be the folder in which a process starts."""
+    if path == "":
+        raise ValueError("must not be empty")
+    return path
+
+
+NamedPath = Annotated[Path, BeforeValidator(_named)]
+"""A path that is not empty."""
 
 
 def absolute_folder(path: Path) -> Path:

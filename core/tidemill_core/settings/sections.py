@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tidemill_core.settings.folders import NamedPath
 from tidemill_core.settings.forms import HttpUrls, of_form
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
@@ -44,7 +45,7 @@ class TaskSettings(_SettingsSection):
     max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
     """Largest share of rows that may break a rule, for each source and its rows since the last
     dataset version. If it is exceeded, no version is published."""
-    labeling_functions: Path | None = None
+    labeling_functions: NamedPath | None = None
     """A Python file with labeling functions, for rows without a label."""
     pseudo_labels: PseudoLabelSettings | None = None
     """The models' own confident answers, as training rows; unset: none."""
@@ -52,7 +53,7 @@ class TaskSettings(_SettingsSection):
     """Labels that are added, renamed or merged."""
     training: TrainingSettings = TrainingSettings()
     """How its models are trained."""
-    golden_examples: Path | None = None
+    golden_examples: NamedPath | None = None
     """A CSV file with the columns `text` and `label`: examples that every model must get right."""
     approval: bool = False
     """Whether a person must approve a version that passed the gates before it may answer."""
@@ -180,11 +181,11 @@ class ServerSettings(_SettingsSection):
 class TlsSettings(_SettingsSection):
     """TLS on the gRPC and HTTP ports, from PEM files, which are read again when they change."""
 
-    certificate: Path | None = None
+    certificate: NamedPath | None = None
     """The server's certificate and its intermediate certificates."""
-    private_key: Path | None = None
+    private_key: NamedPath | None = None
     """The certificate's key."""
-    client_ca: Path | None = None
+    client_ca: NamedPath | None = None
     """Root certificates for clients' certificates; unset: clients need no certificate."""
 
 

@@ -16,7 +16,7 @@ from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
-from tidemill_core.settings.folders import absolute_folder, sqlite_url, storage_url
+from tidemill_core.settings.folders import NamedPath, absolute_folder, sqlite_url, storage_url
 from tidemill_core.settings.forms import TaskName
 from tidemill_core.settings.problems import (
     PREFIX,
@@ -58,9 +58,9 @@ class Settings(BaseSettings):
 
     tasks: dict[TaskName, TaskSettings] = {}
     """The tasks, by name."""
-    state_dir: Path = Path("var")
+    state_dir: NamedPath = Path("var")
     """Folder of the database, datasets, spool, keys and logs. Private to Tidemill."""
-    model_repository: Path = Path("model_repository")
+    model_repository: NamedPath = Path("model_repository")
     """Triton's model repository. Anyone who can write to it can run code."""
     dataset_storage: StorageUrl = ""
     """Where dataset versions are stored, besides state_dir: `s3://bucket/folder`, or any other URL

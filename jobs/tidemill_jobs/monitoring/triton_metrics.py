@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tidemill_core.loopback import is_loopback
 from tidemill_core.triton.addresses import DNS, is_dns, resolved
 
 Counters = Mapping[str, float]
@@ -52,10 +53,16 @@ def read_counters(urls: Iterable[str], model: str, version: int) -> dict[str, Co
     found = {}
     for url in urls:
         with suppress(OSError, ValueError):
-            with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 -- a setting
+            with _opener(url).open(url, timeout=_SECONDS) as response:
                 page = response.read().decode()
             found[url] = _counters(page, {"model": model, "version": str(version)})
     return found
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens a URL: on this machine without a proxy, whose variables name no [::1]."""
+    own = is_loopback(urlsplit(url).hostname or "")
+    return urllib.request.build_opener(*[urllib.request.ProxyHandler({})] * own)
 
 
 def since(before: Mapping[str, Counters], now: Mapping[str, Counters]) -> Mapping[str, float]:

@@ -2,15 +2,17 @@
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.labeling import MAX_LABEL_LENGTH
 from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.text_repair import repair
 from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.fields import (
     MAX_COMMENT_LENGTH,
@@ -158,10 +160,12 @@ class FeedbackHandler:
             raise InvalidArgument("NOT_A_LABEL", "prediction_id", rule)
         if new.label is not None:
             known = self.router.routes(claims.task).known_labels
-            if new.label not in known:
+            label = _in_form(new.label, known)
+            new = replace(new, label=label)
+            if label not in known:
                 renamed = self.router.task_settings(claims.task).labels.rename
                 ways = _ways_to_add(claims.task)
-                raise UnknownLabel(claims.task, new.label, known.difference(renamed), ways)
+                raise UnknownLabel(claims.task, label, known.difference(renamed), ways)
         if new.text:
             limit = self.router.task_settings(claims.task).max_text_length
             check_text("text", new.text, limit)
@@ -172,6 +176,11 @@ class FeedbackHandler:
             create_time=self.clock(),
             **vars(new),
         )
+
+
+def _in_form(label: str, known: frozenset[str]) -> str:
+    """Return a label in the form that labels have in datasets: composed, single-spaced."""
+    return label if label in known or len(label) > MAX_LABEL_LENGTH else repair(label)
 
 
 def _ways_to_add(task: str) -> str:

@@ -61,15 +61,18 @@ class GrpcioTransport:
     async def start(self) -> None:
         """Listen, as in `Transport`."""
         host, port = self._settings.grpc_host, self._settings.grpc_port
+        target = (
+            f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+        )
         tls = read_tls(self._settings.tls)
         try:
             if tls is None:
-                self._server.add_insecure_port(f"{host}:{port}")
+                self._server.add_insecure_port(target)
             else:
                 credentials = grpc.ssl_server_credentials(
                     [(tls.private_key, tls.certificate)], tls.client_ca, tls.client_ca is not None
                 )
-                self._server.add_secure_port(f"{host}:{port}", credentials)
+                self._server.add_secure_port(target, credentials)
         except RuntimeError as error:
             message = f"port {port} on {host} is taken; set TIDEMILL_GRPC_PORT to a free one"
             raise AlreadyRunning(message) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import NOW, prediction, verdict
+from tests.plugins import small_disk
 from tidemill_core.backup.restore import DamagedBackup, NotEmpty, restore_backup
 from tidemill_core.backup.write import write_backup
 from tidemill_core.errors import DataError
@@ -129,6 +130,18 @@ def test_an_empty_workspace_has_no_backup(tmp_path: Path) -> None:
         write_backup(workspace(tmp_path / "new"), tmp_path / "empty.tar", "0.1.0", NOW, ignored)
     assert refusal.value.reason == "NOTHING_TO_BACK_UP"
     assert [each.name for each in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_full_disk_is_named(filled: Settings, tmp_path: Path) -> None:
+    """The error is the system's, about the backup's disk, and not that the database is away."""
+    small = tmp_path / "small"
+    with small_disk.mounted(small):
+        small_disk.fill(small)
+        for number in range(1, 10):
+            (small / f"filler-{number}").unlink()
+        with pytest.raises(OSError, match=r"No space left on device: '.*b\.tar'"):
+            write_backup(filled, small / "b.tar", "1", NOW, ignored)
+        assert not list(small.glob("*b.tar*"))
 
 
 def test_an_existing_file_is_not_overwritten(backup: Path, filled: Settings) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.integration.clients.calls import BOTH, Asyncio, Threads
@@ -166,6 +169,67 @@ async def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
     assert [(name, *labels([result])) for name, result in found] == wanted
 
 
+async def test_an_error_of_the_callers_own_requests_is_raised_as_it_is(
+    server: ScriptedServer,
+) -> None:
+    """Both clients raise it after the answers, in place of gRPC's error or a cancellation."""
+
+    def failing(last: Any) -> Iterator[Any]:
+        yield StreamPredictRequest(id="a", text="a")
+        yield last
+        raise KeyError("mine")
+
+    async def asynchronous(last: Any) -> AsyncIterator[Any]:
+        for each in failing(last):
+            yield each
+
+    async def answered(requests: Any) -> list[str]:
+        async with AsyncTidemillClient(server.address) as aio:
+            return [name async for name, _ in aio.predict_stream(requests)]
+
+    for last, kind, words in (
+        (StreamPredictRequest(id="b", text="b"), KeyError, "mine"),
+        ("b", TypeError, r"requests\[1\] is a str; it must be a StreamPredictRequest"),
+    ):
+        with TidemillClient(server.address) as client, pytest.raises(kind, match=words):
+            list(client.predict_stream(failing(last)))
+        for requests in (failing, asynchronous):
+            with pytest.raises(kind, match=words):
+                await answered(requests(last))
+
+
+@BOTH_CLIENTS
+@pytest.mark.parametrize("window", [math.nan, "5", None, 0, -1])
+def test_a_window_that_is_no_number_is_refused(
+    client: Client, server: ScriptedServer, window: Any
+) -> None:
+    """The error names the value, where NaN waited forever."""
+    with pytest.raises(ValueError, match=f"window is .*{window}.*; it must be a number"):
+        client.many(server.address, ["a"], window=window, timeout=60)
+    assert server.calls == 0
+
+
+@BOTH_CLIENTS
+@pytest.mark.parametrize("bad", [{"a": 3}, {3: "a"}, {"a": None}, ["a"], "a", 5])
+def test_attributes_that_are_no_strings_are_shown(
+    client: Client, server: ScriptedServer, bad: Any
+) -> None:
+    """The rule says what attributes are, not that a dictionary is the wrong type."""
+    with pytest.raises(InvalidRequest, match="it must map strings to strings") as raised:
+        client.call("predict", server.address, "t", "a", attributes=bad)
+    assert raised.value.field == "attributes"
+
+
+@BOTH_CLIENTS
+@pytest.mark.parametrize("timeout", [Fraction(60), np.float32(60), np.int64(60)], ids=repr)
+def test_a_timeout_may_be_any_real_number(
+    client: Client, server: ScriptedServer, timeout: Any
+) -> None:
+    """A number of another library is a number of seconds."""
+    assert client.call("predict", server.address, "t", "a", timeout=timeout).label == "a"
+    assert labels(client.many(server.address, ["a"], timeout=timeout)) == ["a"]
+
+
 @BOTH_CLIENTS
 @pytest.mark.parametrize(
     "timeout", [math.inf, 1e10, 1e18, 10**400], ids=["inf", "1e10", "1e18", "1e400"]
@@ -179,7 +243,7 @@ def test_a_very_long_timeout_waits(client: Client, server: ScriptedServer, timeo
 
 
 @BOTH_CLIENTS
-@pytest.mark.parametrize("timeout", [math.nan, -1, -math.inf, "5"])
+@pytest.mark.parametrize("timeout", [math.nan, -1, -math.inf, "5", Decimal(5)])
 def test_a_timeout_that_is_no_time_is_refused(
     client: Client, server: ScriptedServer, timeout: Any
 ) -> None:

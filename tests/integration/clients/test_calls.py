@@ -56,14 +56,28 @@ def assert_known(server: ScriptedServer, calls: int) -> None:
         assert metadata["user-agent"].startswith("tidemill-python/")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:{0}",
+        "localhost:{0}",
+        "LocalHost:{0}",
+        "[::ffff:127.0.0.1]:{0}",
+        "dns:localhost:{0}",
+        "dns:127.0.0.1:{0}",
+        "dns:///localhost:{0}",
+        "ipv4:127.0.0.1:{0}",
+        "ipv4:127.0.0.1:{0},127.0.0.1:{0}",
+        "ipv6:[::ffff:127.0.0.1]:{0}",
+    ],
+)
 def test_a_server_on_this_machine_is_called_past_any_proxy(
-    server: ScriptedServer, host: str, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy in the environment gets no call."""
+    """A proxy in the environment gets no call, however the address is written."""
     with (
         proxied(monkeypatch) as proxy,
-        TidemillClient(f"{host}:{server.port}", timeout=5) as client,
+        TidemillClient(address.format(server.port), timeout=5) as client,
     ):
         assert client.predict("t", "a").label == "a"
         assert proxy.connections == 0

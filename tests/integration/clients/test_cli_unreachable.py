@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.integration.server.certificates import Authority
+from tests.plugins.proxy import proxied
 from tidemill_cli.main import run
 
 OURS, OTHERS = Authority("ours"), Authority("others")
@@ -125,6 +126,47 @@ def test_a_list_of_servers_is_judged_by_its_first(
     address = servers.format(f"127.0.0.1:{serve(tls())}")
     assert run(["models", "list", "--address", address]) == 2
     assert f"the server at {address} uses TLS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:1",
+        "grpc://127.0.0.1:1",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "::1:1",
+        "h:65536",
+        ":1",
+    ],
+)
+def test_what_is_no_address_is_named(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error says how to write an address, not that a server has to be started."""
+    assert run(["models", "list", "--address", address]) == 2
+    assert f"{address!r} is not the address of a server: write HOST" in capsys.readouterr().err
+
+
+def test_spaces_around_an_address_do_not_matter(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable may end in a space or a line break."""
+    assert run(["models", "list", "--address", f" 127.0.0.1:{serve(None)}\n"]) == 1
+    assert "UNIMPLEMENTED" in capsys.readouterr().err
+
+
+def test_a_command_calls_this_machine_past_any_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket on this machine, which is away, is asked directly by the command that reads it."""
+    with proxied(monkeypatch) as proxy:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "x")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("TIDEMILL_DATASET_STORAGE", "s3://bucket/folder")
+        command = [sys.executable, "-m", "tidemill_cli.main", "doctor"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert "s3://bucket/folder" in ended.stdout
+        assert proxy.connections == 0
 
 
 def test_grpc_prints_nothing_of_its_own(serve: Serve, files: Path) -> None:

@@ -1,6 +1,10 @@
 """`tidemill init`."""
 
+import bz2
+import gzip
 import json
+import lzma
+import os
 import tomllib
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.plugins import small_disk
 from tidemill_cli.main import run
 from tidemill_core.settings import Settings
 
@@ -137,6 +142,20 @@ def test_the_example_is_quoted_as_people_do(
         ("a.jsonl", b"", "no row with a text"),
         ("a.parquet", b"PAR1 not at all", "a.parquet cannot be read"),
         ("a.csv.gz", b"not gzip", "a.csv.gz cannot be read"),
+        ("a.csv", b"PK\x03\x04\x14\0\0\0", "but a ZIP archive, as spreadsheets are: unpack it"),
+        ("a.csv", gzip.compress(b"text,label\n"), "but compressed: its name must end in .gz"),
+        ("a.csv", bz2.compress(b"text,label\n"), "but compressed: its name must end in .bz2"),
+        ("a.csv", lzma.compress(b"text,label\n"), "but compressed: its name must end in .xz"),
+        ("a.csv", b"PAR1\x15\x04\x15", "but Parquet: add --format parquet"),
+        ("a.csv", b"ARROW1\0\0\xff\xff", "but binary: save it as CSV, JSON Lines or Parquet"),
+        ("a.tar.gz", gzip.compress(b"a.csv\0\0\0\0"), "but binary: save it as CSV"),
+        ("a.csv", "text,label\n".encode("utf-16-le"), "UTF-16: add --encoding utf-16-le"),
+        ("a.csv", "text,label\n".encode("utf-16-be"), "UTF-16: add --encoding utf-16-be"),
+        ("a.csv", "text,label\n".encode("utf-32"), "UTF-32: add --encoding utf-32"),
+        ("a.csv", b"  \n", "a.csv is empty"),
+        ("a.csv", b"text^label\na^b\n", "or the character between its columns with --delimiter"),
+        ("a.csv", b"x" * 5000 + b"\na\n", "its columns are xxxxxxxx"),
+        ("a.jsonl", b'{"text": "a", "label": ' + b"9" * 5000 + b"}\n", "value has 5000 digits\n"),
         ("missing.csv", None, "missing.csv cannot be read: No such file"),
     ],
 )
@@ -154,12 +173,62 @@ def test_init_refuses_files_that_are_not_what_they_say(
     printed = capsys.readouterr().err
     assert complaint in printed
     assert len(printed.splitlines()) == 1
+    assert len(printed) < 300
     assert not (workspace / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("caf\u00e9", "cafe\u0301"),
+        ("caf\u00e9", "caf\u00c3\u00a9"),
+        ("a b", "a \u00a0 b"),
+        ("a", "\u200b"),
+        ("a", "b\u0007"),
+    ],
+)
+def test_init_counts_labels_as_builds_clean_them(
+    labels: tuple[str, str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two spellings of one label are one, and a label that a build quarantines is none."""
+    rows = "".join(f"text {n},{label}\n" for n, label in enumerate(labels))
+    (workspace / "a.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    assert run(["init", "new", "--data", "a.csv"]) == 2
+    assert "is the only label in 'label'" in capsys.readouterr().err
+
+
+def test_init_reads_no_pipe(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe can be read only once, so its rows would be checked and lost."""
+    os.mkfifo(workspace / "pipe")
+    assert run(["init", "new", "--data", "pipe"]) == 2
+    assert "pipe is a pipe or a device: save its content as a file first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--encoding", "cp1252"]])
+def test_a_full_disk_gets_no_part_of_a_workspace(
+    options: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error has the system's reason, and the command works again once there is room."""
+    rows = "".join(f"text number {n},{n % 2}\n" for n in range(1000))
+    (workspace / "a.csv").write_text(f"text,label\n{rows}")
+    small = workspace / "small"
+    with small_disk.mounted(small):
+        small_disk.fill(small)
+        (small / "filler-1").unlink()
+        (small / "filler-2").unlink()
+        (small / "filler-3").unlink()
+        command = ["init", "small/new", "--data", "a.csv", *options]
+        for _ in range(2):
+            assert run(command) == 2
+            assert "cannot be written: No space left on device" in capsys.readouterr().err
+        small_disk.clear(small)
+        assert run(command) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        (["--label-column", ""], "--label-column '': name the column with the labels"),
         (["--text-column", "topic", "--label-column", "topic"], "both name 'topic'"),
         (["--delimiter", "||"], "--delimiter '||'"),
         (["--encoding", "klingon"], "there is no encoding 'klingon'"),

@@ -104,6 +104,10 @@ def test_unknown_settings(text: str, name: str) -> None:
         ('[alerts.webhook]\nurl = "https://"', "alerts.webhook.url.* must be a URL"),
         ('[alerts.slack]\nwebhook_url = "https://a b"', "alerts.slack.webhook_url.* must be a URL"),
         ('[arize]\nurl = "https://api arize.com"', "arize.url.* must be a URL"),
+        ('state_dir = ""', "state_dir is '': must not be empty"),
+        ('model_repository = ""', "model_repository is '': must not be empty"),
+        ('[tls]\ncertificate = ""', "tls.certificate is '': must not be empty"),
+        (f'{TASK}golden_examples = ""', "golden_examples is '': must not be empty"),
     ],
 )
 def test_wrong_values(text: str, name: str) -> None:

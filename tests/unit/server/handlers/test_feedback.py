@@ -52,7 +52,11 @@ async def sources(handler: FeedbackHandler) -> list[str]:
 
 @pytest.mark.parametrize(
     ("label", "meant"),
-    [(LABELS[0][:-1], f"; did you mean '{LABELS[0]}'?"), ("☃" * 300, ".")],
+    [
+        (LABELS[0][:-1], f"; did you mean '{LABELS[0]}'?"),
+        (LABELS[0].upper(), f"; did you mean '{LABELS[0]}'?"),
+        ("☃" * 300, "."),
+    ],
 )
 async def test_a_new_label_is_refused_with_the_ways_to_add_it(
     handler: FeedbackHandler, prediction_id: str, label: str, meant: str
@@ -87,6 +91,19 @@ async def test_labels_that_the_settings_name_are_taken(
         f"one of the {len(LABELS) + 2} labels of 'support'; did you mean 'lost_card' or 'card'?"
         in str(caught.value)
     )
+
+
+async def test_a_label_has_the_form_of_labels_in_datasets(
+    workspace: Workspace, signer: PredictionIdSigner, prediction_id: str
+) -> None:
+    """Spaces, Unicode forms and wrong encodings are repaired, as in sources and imports."""
+    settings = TaskSettings(sources=[FilesSource(path="x.csv")], labels=LabelNames(add=["café au"]))
+    router = Router(workspace.storage.models, workspace.repository, {"support": settings})
+    await router.refresh()
+    handler = FeedbackHandler(workspace.storage.feedback, signer, router, lambda: NOW)
+    for label in ("cafe\u0301 au", " café  au\n", "café\u00a0au", "cafÃ© au"):
+        given = NewFeedback(prediction_id, label=label, source=ascii(label))
+        assert (await handler.submit(given)).label == "café au"
 
 
 async def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: str) -> None:
