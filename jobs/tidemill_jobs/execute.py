@@ -11,6 +11,7 @@ import structlog
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
+from tidemill_core.durable import cause
 from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
@@ -92,10 +93,18 @@ def failure(error: Exception) -> str:
     """Return an error as people read it on the run."""
     if isinstance(error, TidemillError):
         return f"{error.reason}: {error}"
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        place = f" of {error.filename}" if error.filename else ""
+    if _is_of_full_disk(error):
+        file = getattr(error, "filename", None)
+        place = f" of {file}" if file else ""
         return f"DISK_FULL: the disk{place} is full: free some space, and run the job again"
     return f"{type(error).__name__}: {error}"
+
+
+def _is_of_full_disk(error: Exception) -> bool:
+    """Return whether the system, a library that wraps its error, or SQLite says so."""
+    if getattr(error, "errno", None) in _DISK_FULL or "disk is full" in str(error):
+        return True
+    return cause(error) in map(os.strerror, _DISK_FULL)
 
 
 def ending(result: Result) -> str:

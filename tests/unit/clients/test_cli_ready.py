@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.server.certificates import Authority
 from tidemill_cli.ready import example
-from tidemill_cli.target import target_of
+from tidemill_cli.target import http_url, target_of
 from tidemill_core.settings import load_settings
 
 TASK = '[tasks.support]\n[[tasks.support.sources]]\npath = "a.csv"\n'
@@ -45,3 +45,13 @@ def test_the_example_has_all_that_a_caller_must_show(
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "TidemillClient"
     )
     assert {keyword.arg for keyword in call.keywords} == arguments
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::1]"), ("localhost",) * 2]
+)
+def test_an_ipv6_address_is_in_brackets(host: str, shown: str, workspace: Path) -> None:
+    """Without them, gRPC takes the port for a part of the address."""
+    (workspace / "tidemill.toml").write_text(f'grpc_host = "{host}"\nhttp_host = "{host}"\n{TASK}')
+    assert target_of("").address == f"{shown}:50051"
+    assert http_url(load_settings()) == f"http://{shown}:8080"

@@ -2,6 +2,10 @@
 
 import errno
 
+import polars as pl
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from tidemill_core.errors import DataError
 from tidemill_jobs.execute import ending, failure
 
@@ -13,6 +17,17 @@ def test_a_failed_run_shows_a_reason_and_what_to_do() -> None:
     assert failure(full).startswith("DISK_FULL: the disk of /models/3 is full: free some space")
     assert failure(OSError(errno.ENOSPC, "No space")).startswith("DISK_FULL: the disk is full")
     assert failure(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_a_full_disk_is_named_whichever_library_writes() -> None:
+    """Polars raises errors of its own, and so does SQLAlchemy."""
+    frame = pl.DataFrame({"text": ["a"] * 1000})
+    for write in (frame.write_parquet, frame.write_csv, frame.lazy().sink_parquet):
+        with pytest.raises((OSError, pl.exceptions.PolarsError)) as caught:
+            write("/dev/full")
+        assert failure(caught.value).startswith("DISK_FULL: ")
+    full = OperationalError("INSERT", {}, Exception("database or disk is full"))
+    assert failure(full).startswith("DISK_FULL: ")
 
 
 def test_a_run_that_succeeded_shows_how_it_ended() -> None:
