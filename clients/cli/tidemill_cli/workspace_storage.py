@@ -13,7 +13,6 @@ from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.errors import TidemillError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
-from tidemill_core.supervisor.lock import stack_runs
 
 if TYPE_CHECKING:  # part of the extras, and takes half a second to import
     from tidemill_core.storage.database import Page
@@ -33,6 +32,7 @@ def opened_storage(settings: Settings) -> "Iterator[Storage]":
     """
     require_storage()
     from tidemill_core.storage.storage import open_storage
+    from tidemill_core.supervisor.lock import stack_runs
 
     keep_files_private()
     create = not stack_runs(settings.state_dir)
@@ -55,6 +55,7 @@ def existing_storage(settings: Settings) -> "Iterator[Storage | None]":
     """
     require_storage()
     from tidemill_core.storage import engine, storage
+    from tidemill_core.supervisor.lock import stack_runs
 
     url = settings.effective_database_url
     if (file := engine.missing_file(url)) is not None and stack_runs(settings.state_dir):
