@@ -33,7 +33,7 @@ from tidemill_jobs.release.gates.classes import compare_parts
 from tidemill_jobs.release.gates.gate import Finding
 from tidemill_jobs.release.gates.quality import compare_rows
 from tidemill_jobs.release.slices import slices_of
-from tidemill_jobs.release.trial import Answers
+from tidemill_jobs.release.trial import LabeledAnswers
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.train import TrainingConfig, train
 
@@ -76,18 +76,18 @@ def _flipped(rows: Rows) -> Rows:
     ]
 
 
-def _answers(rows: Rows, test: Rows, seed: int) -> Answers:
+def _answers(rows: Rows, test: Rows, seed: int) -> LabeledAnswers:
     """Train, and answer the test rows."""
     splits = (side(rows, Split.TRAIN), side(rows, Split.VALIDATION), test)
     data = TrainingData(*map(labeled, splits))
     model = train(data, TrainingConfig(seed=seed), lambda _done, _doing: None, Untracked())
     index = {label: number for number, label in enumerate(model.labels)}
     targets = np.array([index[label] for _, label in test])
-    return Answers(model.labels, model.test_probabilities, targets)
+    return LabeledAnswers(model.labels, model.test_probabilities, targets)
 
 
 def _rejections(
-    equal: list[Answers], worse: Answers | None, test: Rows, size: int, pairs: int
+    equal: list[LabeledAnswers], worse: LabeledAnswers | None, test: Rows, size: int, pairs: int
 ) -> tuple[str, str, str]:
     """Return how often the gates reject, which of them, and how often the stricter rule does."""
     chance = np.random.default_rng(size)
@@ -107,19 +107,23 @@ def _rejections(
     return f"{rejected / pairs:.1%}", named, f"{strictly / pairs:.1%}"
 
 
-def _mixed(ours: Answers, others: Answers, coin: npt.NDArray[np.bool_]) -> Answers:
+def _mixed(
+    ours: LabeledAnswers, others: LabeledAnswers, coin: npt.NDArray[np.bool_]
+) -> LabeledAnswers:
     """Return answers of which the coin's rows are another version's."""
     mixed = np.where(coin[:, None], others.probabilities, ours.probabilities)
     return replace(ours, probabilities=mixed)
 
 
-def _of(answers: Answers, rows: Choice) -> Answers:
+def _of(answers: LabeledAnswers, rows: Choice) -> LabeledAnswers:
     return replace(
         answers, probabilities=answers.probabilities[rows], targets=answers.targets[rows]
     )
 
 
-def _judge(candidate: Answers, champion: Answers, test: Rows) -> Mapping[str, Finding]:
+def _judge(
+    candidate: LabeledAnswers, champion: LabeledAnswers, test: Rows
+) -> Mapping[str, Finding]:
     """Ask the gates that compare answers."""
     settings, labels = GateSettings(), np.array([label for _, label in test], dtype=object)
     classes = {label: labels == label for label in sorted(set(labels))}

@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tidemill_core.domain.rollout import Evidence, Pair
+from tidemill_core.domain.rollout import BothCounts, RolloutEvidence
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_jobs.release.rollout.decision import Action, Stage, decide
 
@@ -111,15 +111,15 @@ def roll_out(version: Version, feedback: float, draw: np.random.Generator) -> Ou
             return Outcome(decision.action, proven, exposed, (now - _START) / timedelta(hours=1))
 
 
-def _evidence(ours: Arm, theirs: Arm) -> Evidence:
+def _evidence(ours: Arm, theirs: Arm) -> RolloutEvidence:
     steps = [percent for percent in ours.answers if percent]
-    return Evidence(
+    return RolloutEvidence(
         answers=ours.answers,
-        choices={step: Pair(ours.answers[step], theirs.answers[step]) for step in steps},
-        wrong={step: Pair(ours.wrong[step], theirs.wrong[step]) for step in steps},
+        choices={step: BothCounts(ours.answers[step], theirs.answers[step]) for step in steps},
+        wrong={step: BothCounts(ours.wrong[step], theirs.wrong[step]) for step in steps},
         judged=ours.judged + theirs.judged,
-        timed=Pair(ours.answers.total() - ours.answers[0], theirs.answers.total()),
-        slow=Pair(ours.slow, theirs.slow),
+        timed=BothCounts(ours.answers.total() - ours.answers[0], theirs.answers.total()),
+        slow=BothCounts(ours.slow, theirs.slow),
     )
 
 

@@ -22,8 +22,7 @@ from tidemill_core.dataset_folder import (
     QUARANTINE_FILE,
     version_folders,
 )
-from tidemill_core.durable import cause, sha256_of, write_durably, written_whole
-from tidemill_core.errors import DataError
+from tidemill_core.durable import NotWritten, cause, sha256_of, write_durably, written_whole
 from tidemill_core.object_storage import Index, ObjectStorage, hashed_name
 from tidemill_core.settings import Settings
 
@@ -178,8 +177,7 @@ class DatasetCopies:
                 yield
         except OSError as error:
             cure = "make room on the disk, or fix the folder's permissions"
-            message = f"{self.root} could not be written: {cause(error)}; {cure}"
-            raise DataError("NOT_WRITTEN", message) from error
+            raise NotWritten(self.root, cause(error), cure) from error
 
 
 def _name(folder: Path) -> str:

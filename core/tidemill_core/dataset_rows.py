@@ -23,11 +23,11 @@ MOST_SCANNED = 1_000_000
 MOST_EXAMPLES = 100
 _BATCH = 10_000
 
-Row = TypeVar("Row", "Example", "ExcludedRow")
+Row = TypeVar("Row", "ExampleRow", "ExcludedRow")
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleRow:
     """A row; see `EXAMPLE_COLUMNS` of the jobs."""
 
     text: str
@@ -50,7 +50,7 @@ class ExcludedRow:
     value: str
 
 
-def examples_with(folder: Path, text_hash: str) -> list[Example]:
+def examples_with(folder: Path, text_hash: str) -> list[ExampleRow]:
     """Return the rows with a text's `content_hash`, at most MOST_EXAMPLES.
 
     The rows are sorted by their hash, so only a part of the file is read.
@@ -58,13 +58,13 @@ def examples_with(folder: Path, text_hash: str) -> list[Example]:
     Raises:
         DataError: the rows were removed, or cannot be read.
     """
-    found: list[Example] = []
+    found: list[ExampleRow] = []
     with _opened(folder, EXAMPLES_FILE) as file:
         for group in _groups_with(file, text_hash):
-            names = [*_names(Example), "text_hash"]
+            names = [*_names(ExampleRow), "text_hash"]
             for batch in file.iter_batches(_BATCH, row_groups=[group], columns=names):
                 rows = (row for row in batch.to_pylist() if row.pop("text_hash") == text_hash)
-                found += [_row(Example, row) for row in rows]
+                found += [_row(ExampleRow, row) for row in rows]
     return found[:MOST_EXAMPLES]
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidemill_core.errors import DataError
+
 STAGED = ".staged-"
 """The start of the names of files that are being written."""
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
@@ -16,6 +18,13 @@ _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
 
 _ENDPOINT = re.compile(r'(endpoint URL: "\w+://[^/"]*)[^"]*')
 """The start of a URL in the messages of AWS's tools, and the object and parameters after it."""
+
+
+class NotWritten(DataError):
+    """A file or a folder that cannot be written, why, and what to do."""
+
+    def __init__(self, place: object, detail: str, cure: str) -> None:
+        super().__init__("NOT_WRITTEN", f"{place} cannot be written: {detail}; {cure}")
 
 
 def write_durably(path: Path, data: bytes) -> None:

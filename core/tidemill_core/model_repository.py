@@ -23,6 +23,7 @@ from tidemill_core.settings import Settings
 from tidemill_core.stored_models import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
+    ModelVersionExists,
     ModelVersionMissing,
     StoredModels,
 )
@@ -168,7 +169,7 @@ class ModelRepository:
         """
         target = self.folder(manifest.task, manifest.model_format, manifest.version)
         if target.exists():
-            raise _exists(target)
+            raise ModelVersionExists(target)
         contents = {MODEL_FILES[manifest.model_format]: model, TOKENIZER_FILE: tokenizer.encode()}
         files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         described = {**asdict(manifest), "files": files}
@@ -179,7 +180,7 @@ class ModelRepository:
             for name, data in contents.items():
                 write_durably(staged / name, data)
             if not move_folder(staged, target):
-                raise _exists(target)
+                raise ModelVersionExists(target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return target
@@ -240,7 +241,3 @@ def _manifest(values: dict[str, Any]) -> ModelManifest:
         reliability=tuple(ReliabilityBin(**each) for each in values.pop("reliability", ())),
         **values,
     )
-
-
-def _exists(target: Path) -> DataError:
-    return DataError("MODEL_VERSION_EXISTS", f"{target} exists already")

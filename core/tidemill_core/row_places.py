@@ -26,6 +26,20 @@ _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 _SHOWN = 60
 
 
+class TableNotNamed(DataError):
+    """A place in a database without the table."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("TABLE_NOT_NAMED", message)
+
+
+class UnknownFormat(DataError):
+    """A place that is written in no known format."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("UNKNOWN_FORMAT", message)
+
+
 class PlaceIsPrivate(DataError):
     """A place that holds what callers of jobs must not read or write."""
 
@@ -113,7 +127,8 @@ def database_place(place: str) -> DatabasePlace | None:
     """Return the database that a place names; None if it is a file or another URL.
 
     Raises:
-        DataError: TABLE_NOT_NAMED, or CHAINED_URL for URLs that wrap others.
+        TableNotNamed: it is a database without a table.
+        DataError: CHAINED_URL for URLs that wrap others.
     """
     if "::" in place and "://" in place:
         problem = "has a URL inside a URL; give the URL of the file itself"
@@ -122,7 +137,7 @@ def database_place(place: str) -> DatabasePlace | None:
         return None
     database, _, rows = place.partition("#")
     if not rows.strip():
-        raise DataError("TABLE_NOT_NAMED", f"{database} names no table; write {database}#TABLE")
+        raise TableNotNamed(f"{database} names no table; write {database}#TABLE")
     return DatabasePlace(database, rows)
 
 
@@ -145,7 +160,7 @@ def written_format(place: str) -> FileFormat:
     """Return the format of a file or URL to write.
 
     Raises:
-        DataError: UNKNOWN_FORMAT.
+        UnknownFormat: it is none of them.
     """
     name = PurePosixPath(place.lower())
     compression = name.suffix if name.suffix in COMPRESSIONS else ""
@@ -153,8 +168,7 @@ def written_format(place: str) -> FileFormat:
     found = FORMATS.get(suffix, "")
     if not found or (compression and found == "parquet"):
         known = ".csv, .tsv, .jsonl, .ndjson or .parquet; .gz, .bz2, .xz or .zst may follow"
-        problem = f"the output's name must end in {known} for CSV and JSON Lines"
-        raise DataError("UNKNOWN_FORMAT", problem)
+        raise UnknownFormat(f"the output's name must end in {known} for CSV and JSON Lines")
     return FileFormat(found, suffix, compression)
 
 
@@ -179,7 +193,8 @@ def check_output(place: str) -> None:
     """Check that rows can be written to a place, as far as its name shows.
 
     Raises:
-        DataError: CHAINED_URL, TABLE_NOT_NAMED, READ_ONLY_URL or UNKNOWN_FORMAT.
+        TableNotNamed, UnknownFormat: the name is incomplete.
+        DataError: CHAINED_URL or READ_ONLY_URL.
     """
     table = database_place(place)
     if is_web(place):
@@ -188,4 +203,4 @@ def check_output(place: str) -> None:
     if table is None:
         written_format(place)
     elif table.is_query:
-        raise DataError("TABLE_NOT_NAMED", "the output is a query; name a table: DATABASE#TABLE")
+        raise TableNotNamed("the output is a query; name a table: DATABASE#TABLE")

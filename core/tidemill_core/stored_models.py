@@ -41,6 +41,13 @@ class ModelVersionMissing(DataError):
         super().__init__("MODEL_VERSION_MISSING", f"{where}: {detail}")
 
 
+class ModelVersionExists(DataError):
+    """A model version whose number is taken."""
+
+    def __init__(self, where: object, cure: str = "") -> None:
+        super().__init__("MODEL_VERSION_EXISTS", f"{where} exists already{cure and '; '}{cure}")
+
+
 class StoredModels:
     """The stored versions of a model repository.
 
@@ -130,7 +137,7 @@ class StoredModels:
         """Store the versions of a model that are here only.
 
         Raises:
-            DataError: MODEL_VERSION_EXISTS, the storage has another version with such a number.
+            ModelVersionExists: the storage has another version with such a number.
         """
         for manifest in (self.root / model).glob(f"[0-9]*/{MANIFEST_FILE}"):
             folder = manifest.parent
@@ -143,7 +150,7 @@ class StoredModels:
             if stored is None or stored.sha256 != sha256_of(manifest):
                 place = f"{self._storage.url}/{self._name(folder)}"
                 cure = f"it differs from {folder}: one URL is for one database"
-                raise DataError("MODEL_VERSION_EXISTS", f"{place} exists already; {cure}")
+                raise ModelVersionExists(place, cure)
 
     def prepare(self) -> None:
         """Store an object, once, because a Triton does not start on a folder that has none.

@@ -45,7 +45,7 @@ from tidemill_jobs.first_model import queue_first_models
 from tidemill_jobs.leadership import Leadership
 from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
 from tidemill_jobs.monitoring.alerts.sender import Sender
-from tidemill_jobs.release.rollout.queue import queue_rollouts
+from tidemill_jobs.release.rollout.queueing import queue_rollouts
 from tidemill_jobs.release.serving import Reconciler
 from tidemill_jobs.replay import ReplayedJobs
 from tidemill_jobs.runner import Runner

@@ -15,7 +15,7 @@ from tidemill_jobs.execute import run_claimed
 from tidemill_jobs.first_model import queue_first_models
 from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
 from tidemill_jobs.monitoring.alerts.sender import Sender
-from tidemill_jobs.release.rollout.queue import queue_rollouts
+from tidemill_jobs.release.rollout.queueing import queue_rollouts
 from tidemill_jobs.release.serving import Reconciler
 from tidemill_jobs.schedule import Schedule
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from tidemill_core.domain.preference import Pair
+from tidemill_core.domain.preference import JudgedPair
 from tidemill_core.domain.split import Split, split_of
 from tidemill_core.durable import sync, write_durably
 
@@ -25,7 +25,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def rows_by_split(pairs: Iterable[Pair]) -> dict[Split, list[Row]]:
+def rows_by_split(pairs: Iterable[JudgedPair]) -> dict[Split, list[Row]]:
     """Return the majority's choice for each pair, in order and by split, without ties."""
     rows: dict[Split, list[Row]] = {split: [] for split in Split}
     for pair in pairs:

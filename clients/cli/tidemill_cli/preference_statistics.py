@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidemill_cli.agreement import nominal_alpha
-from tidemill_core.domain.preference import Pair
+from tidemill_core.domain.preference import JudgedPair
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Statistics:
     alpha: float | None
 
 
-def statistics_of(pairs: Sequence[Pair], judgements: int) -> Statistics:
+def statistics_of(pairs: Sequence[JudgedPair], judgements: int) -> Statistics:
     """Return the statistics of pairs and the number of their judgements."""
     several = [pair for pair in pairs if len(pair.votes) > 1]
     agreed = sum(0 in pair.counts for pair in several)

@@ -170,7 +170,7 @@ def _judgements(client: TidemillClient, task: str, limit: int) -> list[pb.Prefer
     return collect(client.feedback.ListPreferences, request, limit)
 
 
-def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:
+def _pairs(task: str, address: str) -> tuple[list[domain.JudgedPair], int]:
     """Return the judged pairs, and the number of judgements."""
     with connected(address) as client:
         found = _judgements(client, task, sys.maxsize)

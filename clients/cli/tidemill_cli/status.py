@@ -26,6 +26,7 @@ from tidemill_cli.tasks import served_tasks
 from tidemill_cli.unserved import awaiting_approval, unapproved, why_unserved
 from tidemill_cli.workspace_storage import note_pending_migration
 from tidemill_client import TidemillClient, TidemillError, translated_errors
+from tidemill_core.errors import StorageUnavailable
 from tidemill_core.settings import load_settings, settings_with_tasks
 
 if TYPE_CHECKING:  # part of the extras
@@ -187,7 +188,7 @@ def _task_status(client: TidemillClient, served: ServedTask) -> TaskStatus:
         with translated_errors():
             return replace(_stored_status(client, served.task, health), canaries=canaries)
     except TidemillError as error:
-        if error.reason != "STORAGE_UNAVAILABLE":
+        if error.reason != StorageUnavailable.reason:
             raise
         problem = f"{error.message}; tasks that are {_SERVING} still answer predictions"
         champion = served.champion or None

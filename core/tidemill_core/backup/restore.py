@@ -19,7 +19,7 @@ from tidemill_core.backup.contents import (
     OnProgress,
     RowProgress,
 )
-from tidemill_core.backup.rows import copy_rows, count_rows
+from tidemill_core.backup.row_copies import copy_rows, count_rows
 from tidemill_core.durable import sha256_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings

@@ -25,7 +25,7 @@ from tidemill_core.backup.contents import (
     OnProgress,
     RowProgress,
 )
-from tidemill_core.backup.rows import copy_rows, count_rows
+from tidemill_core.backup.row_copies import copy_rows, count_rows
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.errors import DataError, FailedPrecondition, StorageUnavailable
 from tidemill_core.model_repository import ModelRepository

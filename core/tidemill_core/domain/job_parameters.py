@@ -6,6 +6,26 @@ from enum import StrEnum
 from typing import Any
 
 from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, SCORE
+from tidemill_core.errors import InvalidArgument
+
+OUTPUT_IS_INPUT = "OUTPUT_IS_INPUT"
+"""The reason with which a scoring that would write over its input is refused."""
+
+
+class MissingInput(InvalidArgument):
+    """A run of `score` or `evaluate` without rows to read."""
+
+    def __init__(self, job: str) -> None:
+        rule = f"is missing: name the rows to read; `tidemill {job} --help` shows how"
+        super().__init__("MISSING_INPUT", f"{job}.input", rule)
+
+
+class SameVersion(InvalidArgument):
+    """An evaluation that compares a version with itself."""
+
+    def __init__(self, version: int) -> None:
+        rule = f"is version {version}, which is evaluated itself; name another one"
+        super().__init__("SAME_VERSION", "evaluate.against", rule)
 
 
 class TrainingPlace(StrEnum):

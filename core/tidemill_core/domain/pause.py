@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tidemill_core.errors import FailedPrecondition
+
 
 @dataclass(frozen=True)
 class ReleasePause:
@@ -23,3 +25,12 @@ class ReleasePause:
     def __str__(self) -> str:
         """Say who paused the task and why, for people."""
         return f"{self.actor} paused releases" + (self.comment and f": {self.comment}")
+
+
+class ReleasesPaused(FailedPrecondition):
+    """A retraining of a task whose releases are paused."""
+
+    reason = "RELEASES_PAUSED"
+
+    def __init__(self, pause: ReleasePause) -> None:
+        super().__init__(f"{pause}; `tidemill models resume {pause.task}` resumes them")

@@ -92,7 +92,7 @@ def _pair_hash(prompt: str, *answers: str) -> str:
 
 
 @dataclass(frozen=True)
-class Pair:
+class JudgedPair:
     """Two answers to one prompt, and the votes for each.
 
     Attributes:
@@ -120,7 +120,7 @@ class Pair:
         return next(vote for vote in self.votes if vote.prefers_first is (first > second))
 
 
-def pairs_of(judgements: Iterable[Preference]) -> list[Pair]:
+def pairs_of(judgements: Iterable[Preference]) -> list[JudgedPair]:
     """Return the judged pairs, ordered by prompt hash and pair hash.
 
     Args:
@@ -132,7 +132,9 @@ def pairs_of(judgements: Iterable[Preference]) -> list[Pair]:
         of_pair.pop(judgement.annotator, None)  # keeps the votes in time order
         of_pair[judgement.annotator] = judgement
     pairs = [
-        Pair(content_hash(next(iter(of_pair.values())).prompt), pair_hash, tuple(of_pair.values()))
+        JudgedPair(
+            content_hash(next(iter(of_pair.values())).prompt), pair_hash, tuple(of_pair.values())
+        )
         for pair_hash, of_pair in votes.items()
     ]
     return sorted(pairs, key=lambda pair: (pair.prompt_hash, pair.pair_hash))

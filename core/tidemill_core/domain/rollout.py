@@ -54,7 +54,7 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class Pair:
+class BothCounts:
     """A count for the candidate, and the same count for the champion."""
 
     candidate: int = 0
@@ -62,7 +62,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RolloutEvidence:
     """What is known about a candidate since its rollout started.
 
     A choice is one random decision of the router: one call, or all calls with one routing key.
@@ -77,8 +77,8 @@ class Evidence:
     """
 
     answers: Mapping[int, int]
-    choices: Mapping[int, Pair]
-    wrong: Mapping[int, Pair]
+    choices: Mapping[int, BothCounts]
+    wrong: Mapping[int, BothCounts]
     judged: int
-    timed: Pair
-    slow: Pair
+    timed: BothCounts
+    slow: BothCounts

@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from tidemill_core.domain.alert import AlertKind, Severity
 from tidemill_core.settings.forms import HttpUrl, MailAddress, SecretHttpUrl, of_form
+from tidemill_core.settings.section import Section
 
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 _ReportUrl = Annotated[
@@ -19,18 +20,14 @@ _ReportUrl = Annotated[
 SinkName = Literal["log", "slack", "pagerduty", "webhook", "smtp"]
 
 
-class _SettingsSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SlackSettings(_SettingsSection):
+class SlackSettings(Section):
     """A Slack channel."""
 
     webhook_url: SecretHttpUrl
     """URL of the channel's incoming webhook."""
 
 
-class PagerDutySettings(_SettingsSection):
+class PagerDutySettings(Section):
     """A PagerDuty service with an integration of Events API v2."""
 
     routing_key: _Secret
@@ -39,7 +36,7 @@ class PagerDutySettings(_SettingsSection):
     """Address of the Events API; https://events.eu.pagerduty.com in Europe."""
 
 
-class WebhookSettings(_SettingsSection):
+class WebhookSettings(Section):
     """Any receiver of HTTP requests."""
 
     url: SecretHttpUrl
@@ -48,7 +45,7 @@ class WebhookSettings(_SettingsSection):
     """Key of the signature in the header `Tidemill-Signature`."""
 
 
-class SmtpSettings(_SettingsSection):
+class SmtpSettings(Section):
     """Mail."""
 
     host: str = Field(min_length=1)
@@ -67,7 +64,7 @@ class SmtpSettings(_SettingsSection):
     """Addresses that the mail is for."""
 
 
-class RouteSettings(_SettingsSection):
+class RouteSettings(Section):
     """The sinks of some alerts."""
 
     tasks: list[str] = []
@@ -80,7 +77,7 @@ class RouteSettings(_SettingsSection):
     """Where to send them; empty sends them nowhere."""
 
 
-class AlertSettings(_SettingsSection):
+class AlertSettings(Section):
     """Where alerts are sent. They are always written to the log of the jobs too."""
 
     slack: SlackSettings | None = None

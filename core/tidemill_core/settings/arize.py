@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import SecretStr
 
 from tidemill_core.settings.forms import of_form
+from tidemill_core.settings.section import Section
 
 _Url = Annotated[
     str,
@@ -15,10 +16,8 @@ _Url = Annotated[
 ]
 
 
-class ArizeSettings(BaseModel):
+class ArizeSettings(Section):
     """An Arize space."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     api_key: SecretStr = SecretStr("")
     """The space's API key; empty: nothing is sent."""

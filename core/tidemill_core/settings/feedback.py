@@ -2,17 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from tidemill_core.settings.section import Section
 from tidemill_core.settings.times import MOST_DAYS, MOST_HOURS
 
 Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: round(trust, 3))]
 
 
-class FeedbackSettings(BaseModel):
+class FeedbackSettings(Section):
     """Feedback: how far it is trusted, and when Tidemill retrains by itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     retrain_after: int = Field(default=1000, ge=1)
     """New trusted examples that start a retraining: texts that feedback or people labeled. A text
@@ -45,10 +44,8 @@ class FeedbackSettings(BaseModel):
     """Most label errors that `find_label_errors` reports, the least likely labels first."""
 
 
-class LabelingSettings(BaseModel):
+class LabelingSettings(Section):
     """Texts that people label."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     judgements: int = Field(default=1, ge=1, le=9)
     """Annotators that judge a text; up to two more are asked if they disagree."""

@@ -1,14 +1,13 @@
 """The section of a task's labels in `tidemill.toml`."""
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from tidemill_core.domain.label_names import check_renames
+from tidemill_core.settings.section import Section
 
 
-class LabelNames(BaseModel):
+class LabelNames(Section):
     """Labels of a task that its rows do not have, and new names of labels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     add: list[str] = []
     """Labels that feedback may give before a model has them."""

@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
-
 from tidemill_core.settings.forms import of_form
+from tidemill_core.settings.section import Section
 
 _Address = Annotated[
     str,
@@ -15,10 +14,8 @@ _Address = Annotated[
 ]
 
 
-class RaySettings(BaseModel):
+class RaySettings(Section):
     """The Ray cluster that shares the work of jobs; needs the extra `ray`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: _Address = ""
     """The cluster's head as `host:port`, or `auto` for the cluster that runs on this machine. This

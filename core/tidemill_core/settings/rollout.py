@@ -2,20 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from tidemill_core.settings.section import Section
 from tidemill_core.settings.times import MOST_HOURS
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
-class RolloutSettings(BaseModel):
+class RolloutSettings(Section):
     """A watched rollout: a shadow first, then a growing share of the callers.
 
     Without this section, a version that passes the gates becomes champion immediately.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: tuple[Percent, ...] = (5, 25, 50, 100)
     """Percent of the callers in each step, ascending. With the last one, 100, it is champion."""

@@ -1,16 +1,13 @@
 """Where trainings on Amazon SageMaker run."""
 
-from pydantic import BaseModel, ConfigDict
-
 from tidemill_core.settings.forms import OptionalHttpUrl
+from tidemill_core.settings.section import Section
 from tidemill_core.settings.task_kind import TaskKind
 from tidemill_core.settings.training import TrainingSettings
 
 
-class SagemakerSettings(BaseModel):
+class SagemakerSettings(Section):
     """Where trainings on Amazon SageMaker run; the first three are needed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: str = ""
     """ARN of the role that SageMaker takes; it reads and writes the bucket."""

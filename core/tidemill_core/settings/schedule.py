@@ -4,9 +4,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 from tidemill_core.counted import counted
+from tidemill_core.settings.section import Section
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _FIELDS = 5
@@ -54,15 +55,13 @@ Crontab = Annotated[str, AfterValidator(_crontab)]
 """When something happens, in UTC, in crontab's words."""
 
 
-class ScheduleSettings(BaseModel):
+class ScheduleSettings(Section):
     """When jobs run by themselves: crontab expressions in UTC; empty means never.
 
     They mean what they mean in Debian's cron: with a day of the month and a day of the week, a job
     runs on either. In addition, `L` is the month's last day, `LW` its last weekday, `5L` its last
     Friday and `fri#2` its second Friday.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     check_feedback: Crontab = "* * * * *"
     """Reviews feedback, and starts `retrain` if the retrain policy has a reason."""

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidemill_core.settings.folders import NamedPath
 from tidemill_core.settings.forms import HttpUrls, of_form
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
+from tidemill_core.settings.section import Section
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.times import MOST_DAYS, MOST_HOURS
@@ -19,11 +20,7 @@ CHECKED_WINDOWS = 8
 """How many windows the accuracy check looks at: the newest, and those before it."""
 
 
-class _SettingsSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class TaskSettings(_SettingsSection):
+class TaskSettings(Section):
     """One problem that models learn."""
 
     kind: TaskKind = "classification"
@@ -99,7 +96,7 @@ class TaskSettings(_SettingsSection):
         return self
 
 
-class GateSettings(_SettingsSection):
+class GateSettings(Section):
     """The gates that a candidate must pass before it may answer."""
 
     min_accuracy: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -121,7 +118,7 @@ class GateSettings(_SettingsSection):
     """Most memory that the model takes when it is loaded and answers a batch, in megabytes."""
 
 
-class MonitoringSettings(_SettingsSection):
+class MonitoringSettings(Section):
     """The checks' time windows and limits."""
 
     window_hours: float = Field(default=24.0, gt=0, le=MOST_HOURS)
@@ -140,7 +137,7 @@ class MonitoringSettings(_SettingsSection):
     failures use it up too fast."""
 
 
-class TritonSettings(_SettingsSection):
+class TritonSettings(Section):
     """The Triton that serves the models."""
 
     url: str = ""
@@ -165,7 +162,7 @@ class TritonSettings(_SettingsSection):
         return url
 
 
-class ServerSettings(_SettingsSection):
+class ServerSettings(Section):
     """The front's processes."""
 
     workers: int = Field(default=1, ge=1, le=64)
@@ -178,7 +175,7 @@ class ServerSettings(_SettingsSection):
     """Longest wait of a request, in milliseconds; with longer waits, fewer are admitted."""
 
 
-class TlsSettings(_SettingsSection):
+class TlsSettings(Section):
     """TLS on the gRPC and HTTP ports, from PEM files, which are read again when they change."""
 
     certificate: NamedPath | None = None
@@ -194,7 +191,7 @@ _Jwks = Annotated[
 ]
 
 
-class AuthSettings(_SettingsSection):
+class AuthSettings(Section):
     """Who may call."""
 
     required: bool | None = None
@@ -209,7 +206,7 @@ class AuthSettings(_SettingsSection):
     """Longest time until the `exp` of a token, in hours; one that ends later is refused."""
 
 
-class PredictionLogSettings(_SettingsSection):
+class PredictionLogSettings(Section):
     """Limits of predictions that wait for the database."""
 
     max_held_rows: int = Field(default=100_000, ge=1)

@@ -1,14 +1,13 @@
 """Where traces are sent."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tidemill_core.settings.forms import OptionalHttpUrl
+from tidemill_core.settings.section import Section
 
 
-class TracingSettings(BaseModel):
+class TracingSettings(Section):
     """OpenTelemetry traces."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     otlp_endpoint: OptionalHttpUrl = ""
     """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty turns tracing off."""

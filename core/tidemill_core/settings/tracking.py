@@ -4,7 +4,9 @@ from importlib.metadata import entry_points
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from tidemill_core.settings.section import Section
 
 TrackerName = Literal["mlflow", "wandb"]
 """The trackers: the names of the files in `jobs/tidemill_jobs/training/trackers/`."""
@@ -39,10 +41,8 @@ def _plugins() -> set[str]:
     return entry_points(group="mlflow.tracking_store").names
 
 
-class TrackingSettings(BaseModel):
+class TrackingSettings(Section):
     """Where trainings are tracked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     trackers: tuple[TrackerName, ...] = ("mlflow",)
     """Every training goes to each of them."""

@@ -2,18 +2,17 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from tidemill_core.settings.section import Section
 from tidemill_core.settings.times import MOST_DAYS
 
 NetworkName = Literal["ngram", "transformer", "sentence_encoder"]
 """The networks: the names of the files in `jobs/tidemill_jobs/training/networks/`."""
 
 
-class PseudoLabelSettings(BaseModel):
+class PseudoLabelSettings(Section):
     """Which of its own answers a task's models learn from: stored ones, with their texts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_confidence: float = Field(default=0.9, gt=0, le=1)
     """Lowest confidence of an answer to learn from."""
@@ -23,10 +22,8 @@ class PseudoLabelSettings(BaseModel):
     """Age of the oldest answers, in days."""
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Section):
     """How a task's models are trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: NetworkName = "ngram"
     """The kind of model."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
 from tidemill_core.domain.prediction import SHADOW_METHOD
-from tidemill_core.domain.rollout import Evidence, Pair
+from tidemill_core.domain.rollout import BothCounts, RolloutEvidence
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
 from tidemill_core.storage.schema import feedback, label_items, label_origins, predictions
@@ -40,7 +40,7 @@ class Comparison:
 
 def read_evidence(
     database: Database, compared: Comparison, renames: Renames, max_latency_ms: float
-) -> Evidence:
+) -> RolloutEvidence:
     """Return what is stored about two versions since their comparison began.
 
     Answers to callers who named a version do not count. Calls with one routing key all get the same
@@ -55,7 +55,7 @@ def read_evidence(
         answers, choices = _choices(connection, compared)
         judged = _verdicts(connection, compared, renames)
         judged |= _audits(connection, compared, renames)
-    return Evidence(
+    return RolloutEvidence(
         answers={**answers, 0: copies},
         choices=choices,
         wrong=_pairs(compared, _first(each for each in judged.values() if each.wrong)),
@@ -99,7 +99,7 @@ def _chosen(compared: Comparison) -> ColumnElement[bool]:
 
 def _latencies(
     connection: Connection, compared: Comparison, max_latency_ms: float
-) -> tuple[Pair, Pair]:
+) -> tuple[BothCounts, BothCounts]:
     """Return answers to callers with a latency of their own, and the slow ones of them.
 
     Copies do not count: they wait behind callers, so they are slower.
@@ -109,7 +109,7 @@ def _latencies(
     rows = connection.execute(query.where(_of(compared), _p.method.in_(METHODS)))
     found = {row[0]: row for row in rows}
     ours, theirs = (found.get(v, (v, 0, 0)) for v in (compared.candidate, compared.champion))
-    return Pair(ours[1], theirs[1]), Pair(ours[2], theirs[2])
+    return BothCounts(ours[1], theirs[1]), BothCounts(ours[2], theirs[2])
 
 
 def _copies(connection: Connection, compared: Comparison) -> int:
@@ -120,7 +120,7 @@ def _copies(connection: Connection, compared: Comparison) -> int:
 
 def _choices(
     connection: Connection, compared: Comparison
-) -> tuple[dict[int, int], dict[int, Pair]]:
+) -> tuple[dict[int, int], dict[int, BothCounts]]:
     """Return the candidate's answers and the answered choices, by the candidate's percent."""
     kind = (_p.model_version, _p.propensity)
     query = select(*kind, func.count(), func.count(case((_p.routing_key == "", 1))))
@@ -200,18 +200,20 @@ def _first(choices: Iterable[_Choice]) -> list[_Choice]:
     return found
 
 
-def _pairs(compared: Comparison, choices: Iterable[_Choice]) -> dict[int, Pair]:
+def _pairs(compared: Comparison, choices: Iterable[_Choice]) -> dict[int, BothCounts]:
     return _counted(compared, Counter((each.version, each.propensity) for each in choices))
 
 
-def _counted(compared: Comparison, counts: Mapping[tuple[int, float], int]) -> dict[int, Pair]:
+def _counted(
+    compared: Comparison, counts: Mapping[tuple[int, float], int]
+) -> dict[int, BothCounts]:
     """Return counts by version and propensity as pairs by the candidate's percent."""
-    found: dict[int, Pair] = defaultdict(Pair)
+    found: dict[int, BothCounts] = defaultdict(BothCounts)
     for (version, propensity), count in counts.items():
         percent = compared.percent(version, propensity)
         pair = found[percent]
         if version == compared.candidate:
-            found[percent] = Pair(pair.candidate + count, pair.champion)
+            found[percent] = BothCounts(pair.candidate + count, pair.champion)
         else:
-            found[percent] = Pair(pair.candidate, pair.champion + count)
+            found[percent] = BothCounts(pair.candidate, pair.champion + count)
     return dict(found)

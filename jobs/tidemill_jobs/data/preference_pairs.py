@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from tidemill_core.domain.dataset import DatasetVersion, Exclusion, Outcome
-from tidemill_core.domain.preference import Pair, Preference, pairs_of
+from tidemill_core.domain.preference import JudgedPair, Preference, pairs_of
 from tidemill_core.domain.split import content_hash, split_of
 from tidemill_core.rewards import PAIR_LABELS, pair_text
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
@@ -56,7 +56,7 @@ def _judgements(store: PreferenceStore, task: str) -> Iterator[Preference]:
 
 def pair_content(
     task: str,
-    pairs: Sequence[Pair],
+    pairs: Sequence[JudgedPair],
     erased: Container[str],
     repair: TextRepair,
     similarity: float,
@@ -86,7 +86,7 @@ def pair_content(
 
 
 def _judged(
-    pairs: Sequence[Pair], erased: Container[str], repair: TextRepair
+    pairs: Sequence[JudgedPair], erased: Container[str], repair: TextRepair
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Return the rows of pairs with a winner, and the pairs that are left out."""
     rows: list[dict[str, Any]] = []
@@ -108,7 +108,7 @@ def _texts(judgement: Preference) -> tuple[str, str, str]:
     return judgement.prompt, judgement.chosen, judgement.rejected
 
 
-def _row(pair: Pair, winner: Preference, repair: TextRepair) -> dict[str, Any]:
+def _row(pair: JudgedPair, winner: Preference, repair: TextRepair) -> dict[str, Any]:
     """Return a pair in EXAMPLE_COLUMNS; the answer with the smaller hash comes first."""
     prompt, chosen, rejected = map(repair, _texts(winner))
     first = winner.prefers_first
@@ -125,7 +125,7 @@ def _row(pair: Pair, winner: Preference, repair: TextRepair) -> dict[str, Any]:
     }
 
 
-def _origin(pair: Pair) -> str:
+def _origin(pair: JudgedPair) -> str:
     return f"{SOURCE}:{pair.votes[0].preference_id}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import durable
-from tidemill_core.durable import STAGED, cause, sync
+from tidemill_core.durable import STAGED, NotWritten, cause, sync
 from tidemill_core.errors import DataError
 
 
@@ -18,7 +18,7 @@ def written_whole(target: Path) -> Iterator[Path]:
     """Give the block a temporary path to write to; the file then replaces the target.
 
     Raises:
-        DataError: NOT_WRITTEN; the target is unchanged.
+        NotWritten: the target is unchanged.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def staged_folder(parent: Path) -> Iterator[Path]:
     """Give the block a temporary folder to write into; remove it unless the block renames it.
 
     Raises:
-        DataError: NOT_WRITTEN; the temporary folder is removed.
+        NotWritten: the temporary folder is removed.
     """
     folder = parent / f"{STAGED}{uuid.uuid4().hex}"
     try:
@@ -81,4 +81,4 @@ def remove_left_over(folder: Path) -> None:
 
 def _not_written(target: Path, error: Exception) -> DataError:
     cure = "make room on the disk, or fix the folder's permissions, and run it again"
-    return DataError("NOT_WRITTEN", f"{target} could not be written: {cause(error)}; {cure}")
+    return NotWritten(target, cause(error), cure)

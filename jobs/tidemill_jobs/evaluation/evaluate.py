@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tidemill_core.counted import counted
-from tidemill_core.domain.job_parameters import EvaluateParameters
+from tidemill_core.domain.job import EVALUATE
+from tidemill_core.domain.job_parameters import EvaluateParameters, MissingInput, SameVersion
 from tidemill_core.domain.label_names import Renames, current
-from tidemill_core.errors import DataError, InvalidArgument
+from tidemill_core.errors import DataError
 from tidemill_core.row_places import PrivateFolders
 from tidemill_core.text_repair import repair
 from tidemill_jobs.context import JobContext, Result
@@ -20,11 +21,11 @@ from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.sources.raw_rows import as_word
 from tidemill_jobs.evaluation.measures import Judged, measures_of
 from tidemill_jobs.evaluation.paired import compare
-from tidemill_jobs.scoring.answers import Answers
+from tidemill_jobs.scoring.answers import RowAnswers
 from tidemill_jobs.scoring.chunks import Chunk, chunks
-from tidemill_jobs.scoring.pace import Pace
+from tidemill_jobs.scoring.pace import SharedTurns
 from tidemill_jobs.scoring.reading import Wanted, read_rows
-from tidemill_jobs.scoring.reading.rows import Row
+from tidemill_jobs.scoring.reading.row import Row
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
 
 _SHOWN = 5
@@ -37,19 +38,19 @@ def run(context: JobContext) -> Result:
     Raises:
         DataError: the rows cannot be used: no rows, no labeled rows, a single label, or no label
             that the version knows; names the place.
-        InvalidArgument: a version is compared with itself.
+        MissingInput: the run names no rows.
+        SameVersion: a version is compared with itself.
         NoChampion: the task has no champion.
         NoClasses: the task's models have no labels.
         VersionNotLoaded: Triton does not serve a version.
     """
     asked = context.parameters
     if not isinstance(asked, EvaluateParameters):
-        raise InvalidArgument("MISSING_INPUT", "evaluate.input", "is missing")
+        raise MissingInput(EVALUATE)
     numbers = [asked.model_version, *([asked.against] if asked.against else [])]
     versions = [_served(context, number) for number in numbers]
     if len({version.number for version in versions}) < len(versions):
-        rule = f"is version {asked.against}, which is evaluated itself; name another one"
-        raise InvalidArgument("SAME_VERSION", "evaluate.against", rule)
+        raise SameVersion(asked.against)
     rows = _answered(context, asked, versions)
     place = without_secrets(asked.input)
     if not rows.seen:
@@ -91,7 +92,7 @@ def _answered(
     """Ask each version about each labeled row."""
     rows = _Rows(answers=[[] for _ in versions], confidences=[[] for _ in versions])
     limit, renames = context.task_settings.max_text_length, _renames(context)
-    pace = Pace(context.triton.answered_calls)
+    pace = SharedTurns(context.triton.answered_calls)
     wanted = Wanted(asked.text_column, asked.label_column)
     private = PrivateFolders((context.settings.state_dir, context.settings.model_repository))
     with ExitStack() as stack:
@@ -111,7 +112,7 @@ def _add(
     rows: _Rows,
     chunk: Chunk,
     label_column: str,
-    answers: Sequence[Answers],
+    answers: Sequence[RowAnswers],
     versions: Sequence[ServedVersion],
     renames: Renames,
 ) -> None:

@@ -14,7 +14,7 @@ Right = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """How a version compares with another one.
 
     Attributes:
@@ -36,7 +36,7 @@ class Comparison:
     verdict: str
 
 
-def compare(first: Right, second: Right) -> Comparison:
+def compare(first: Right, second: Right) -> PairedComparison:
     """Compare the right answers of two versions to the same rows: [n], at least one.
 
     The test is McNemar's, exact and two-sided (McNemar 1947, https://doi.org/10.1007/BF02295996).
@@ -52,4 +52,6 @@ def compare(first: Right, second: Right) -> Comparison:
     if p_value < _SIGNIFICANT:
         verdict = "better" if won > lost else "worse"
     low, high = ours - theirs - half, ours - theirs + half
-    return Comparison(won, lost, (won - lost) / n, max(-1.0, low), min(1.0, high), p_value, verdict)
+    return PairedComparison(
+        won, lost, (won - lost) / n, max(-1.0, low), min(1.0, high), p_value, verdict
+    )

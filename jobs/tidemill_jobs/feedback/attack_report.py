@@ -11,7 +11,7 @@ from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.feedback.reputation import Reputation
-from tidemill_jobs.monitoring.reporting import Finding, Subject, report
+from tidemill_jobs.monitoring.reporting import CheckFinding, ReportSubject, report
 
 KIND = "feedback"
 REPORT_EVERY = timedelta(hours=1)
@@ -36,7 +36,7 @@ def report_attacks(context: JobContext, sources: Mapping[str, Reputation]) -> No
     alerted = bool(newest) and newest[0].verdict is ReportVerdict.ALERT
     if not held:
         if alerted:
-            _write(context, Finding(ReportVerdict.OK, "no suspicious feedback is held", {}))
+            _write(context, CheckFinding(ReportVerdict.OK, "no suspicious feedback is held", {}))
         return
     if alerted:
         last = newest[0].create_time
@@ -45,14 +45,14 @@ def report_attacks(context: JobContext, sources: Mapping[str, Reputation]) -> No
     _write(context, _finding(held, sources))
 
 
-def _write(context: JobContext, finding: Finding) -> None:
+def _write(context: JobContext, finding: CheckFinding) -> None:
     deployment = context.storage.models.deployment(context.task)
     champion = 0 if deployment is None else deployment.champion
-    subject = Subject(context.task, KIND, champion, context.run_id, context.clock())
+    subject = ReportSubject(context.task, KIND, champion, context.run_id, context.clock())
     report(context.storage, context.settings.alerts, subject, finding)
 
 
-def _finding(held: Sequence[FeedbackHold], sources: Mapping[str, Reputation]) -> Finding:
+def _finding(held: Sequence[FeedbackHold], sources: Mapping[str, Reputation]) -> CheckFinding:
     groups = defaultdict(list)
     for each in held:
         # A source with a poor reputation is held whatever label it gives.
@@ -68,7 +68,7 @@ def _finding(held: Sequence[FeedbackHold], sources: Mapping[str, Reputation]) ->
         ],
     }
     others = f", and {counted(len(attacks) - 1, 'more finding')}" if len(attacks) > 1 else ""
-    return Finding(ReportVerdict.ALERT, _summary(attacks[0]) + others, details)
+    return CheckFinding(ReportVerdict.ALERT, _summary(attacks[0]) + others, details)
 
 
 def _attack(holds: Sequence[FeedbackHold]) -> dict[str, Any]:

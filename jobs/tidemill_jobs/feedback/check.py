@@ -21,7 +21,7 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.deciding.split import place
 from tidemill_jobs.data.preparing.clean import Cleaning, clean
 from tidemill_jobs.data.text_hashing import text_hashes, text_key
-from tidemill_jobs.feedback.retrain_policy import Evidence, retrain_reason
+from tidemill_jobs.feedback.retrain_policy import RetrainEvidence, retrain_reason
 from tidemill_jobs.feedback.review import review_feedback
 
 REST = timedelta(hours=1)
@@ -92,13 +92,13 @@ def _review(context: JobContext) -> tuple[str, int]:
     return mark, int(known.get("new_examples", 0))
 
 
-def _evidence(context: JobContext) -> Evidence:
+def _evidence(context: JobContext) -> RetrainEvidence:
     storage, task = context.storage, context.task
     last = storage.jobs.latest(RETRAIN, task, _ENDED)
     success = storage.jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED])
     alerts, _ = storage.alerts.page(task, False, True, Page(MAX_PAGE_SIZE))
     drift, _ = storage.reports.page(task, "drift", Page(1))
-    return Evidence(
+    return RetrainEvidence(
         new_examples=_new_examples(context, success),
         last=last,
         last_success=success,

@@ -8,7 +8,7 @@ from tidemill_core.domain.feedback import HoldReason, HoldState, JudgedPredictio
 
 
 @dataclass(frozen=True)
-class Decision:
+class SettledVerdict:
     """Whether a verdict on a contested prediction counts.
 
     Attributes:
@@ -24,7 +24,7 @@ class Decision:
 
 def contradictions(
     judged: Iterable[JudgedPrediction], trust: Mapping[str, float], quorum: int
-) -> Iterator[Decision]:
+) -> Iterator[SettledVerdict]:
     """Yield a decision about each verdict on a prediction that several sources or people judged.
 
     People's label decides. Without one, a label counts if the trust of the sources that give it
@@ -38,7 +38,7 @@ def contradictions(
     for verdicts in by_prediction.values():
         if verdicts[0].truth is not None:
             detail = f"people labeled the text {verdicts[0].truth!r}"
-            yield from (Decision(each, bool(each.agrees), detail) for each in verdicts)
+            yield from (SettledVerdict(each, bool(each.agrees), detail) for each in verdicts)
         elif len(verdicts) > 1 or verdicts[0].hold_state is HoldState.HELD:
             yield from _by_quorum(verdicts, trust, quorum)
 
@@ -52,7 +52,7 @@ def votes(verdict: JudgedPrediction) -> bool:
 
 def _by_quorum(
     verdicts: Sequence[JudgedPrediction], trust: Mapping[str, float], quorum: int
-) -> Iterator[Decision]:
+) -> Iterator[SettledVerdict]:
     sums: dict[str, float] = defaultdict(float)
     for each in verdicts:
         if each.label is not None:
@@ -69,4 +69,4 @@ def _by_quorum(
     detail = "sources contradict each other: " + " against ".join(map(repr, ranked))
     for each in verdicts:
         fits = each.label == first or (each.label is None and first != predicted)
-        yield Decision(each, leads and fits, detail)
+        yield SettledVerdict(each, leads and fits, detail)

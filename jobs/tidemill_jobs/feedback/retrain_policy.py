@@ -14,7 +14,7 @@ from tidemill_core.settings import FeedbackSettings
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RetrainEvidence:
     """What is known about a task.
 
     Attributes:
@@ -32,7 +32,7 @@ class Evidence:
     drift: Report | None
 
 
-def retrain_reason(evidence: Evidence, policy: FeedbackSettings, now: datetime) -> str:
+def retrain_reason(evidence: RetrainEvidence, policy: FeedbackSettings, now: datetime) -> str:
     """Return the first reason to retrain, in a sentence; empty if there is none.
 
     An alert or a report from before the last retraining began says nothing about what came of it,

@@ -23,7 +23,7 @@ KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Window:
+class BurnWindow:
     """A pair of windows and the burn rate at which both together alert."""
 
     long: timedelta
@@ -32,9 +32,9 @@ class Window:
 
 
 WINDOWS = (
-    Window(timedelta(hours=1), timedelta(minutes=5), 14.4),
-    Window(timedelta(hours=6), timedelta(minutes=30), 6.0),
-    Window(timedelta(days=3), timedelta(hours=6), 1.0),
+    BurnWindow(timedelta(hours=1), timedelta(minutes=5), 14.4),
+    BurnWindow(timedelta(hours=6), timedelta(minutes=30), 6.0),
+    BurnWindow(timedelta(days=3), timedelta(hours=6), 1.0),
 )
 
 
@@ -81,7 +81,7 @@ def burns(
 
 
 def _burn(
-    window: Window, sums: Callable[[datetime, datetime], Outcomes], budget: float, now: datetime
+    window: BurnWindow, sums: Callable[[datetime, datetime], Outcomes], budget: float, now: datetime
 ) -> Burn:
     long, short = (sums(now - length, now) for length in (window.long, window.short))
     long_rate, short_rate = (each.error_rate / budget for each in (long, short))

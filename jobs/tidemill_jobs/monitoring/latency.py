@@ -19,8 +19,8 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.error_budget import KEPT, Burn, burns
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
-    Finding,
-    Subject,
+    CheckFinding,
+    ReportSubject,
     champion_manifest,
     report,
 )
@@ -64,7 +64,7 @@ def run(context: JobContext) -> Result:
         **_triton(counters, past, version),
     }
     counts.prune(task, now - KEPT)
-    subject = Subject(task, KIND, version, context.run_id, now)
+    subject = ReportSubject(task, KIND, version, context.run_id, now)
     return report(storage, context.settings.alerts, subject, _judge(details, found))
 
 
@@ -109,7 +109,7 @@ def _triton(
     return {**since(same.get(_COUNTERS, {}), counters), _COUNTERS: counters}
 
 
-def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:
+def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> CheckFinding:
     burning = [burn for burn in found if burn.alerts]
     p99 = details.get("p99_latency_ms")
     failures = (
@@ -119,9 +119,9 @@ def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:
     )
     summary = "".join((_latency_summary(details, p99), *failures))
     if burning or (p99 is not None and p99 > details["max_p99_latency_ms"]):
-        return Finding(ReportVerdict.ALERT, summary, details)
+        return CheckFinding(ReportVerdict.ALERT, summary, details)
     verdict = ReportVerdict.INSUFFICIENT if p99 is None else ReportVerdict.OK
-    return Finding(verdict, summary, details)
+    return CheckFinding(verdict, summary, details)
 
 
 def _latency_summary(details: Mapping[str, Any], p99: float | None) -> str:

@@ -16,7 +16,7 @@ from tidemill_jobs.monitoring.alerts.raising import raise_alert, resolve_alert
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """The finding of a check; `details` are JSON values with their units in their names."""
 
     verdict: ReportVerdict
@@ -25,7 +25,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportSubject:
     """The subject of a report: a champion, the kind of the check, and its run."""
 
     task: str
@@ -57,7 +57,9 @@ def champion_manifest(
     return repository.manifest(task, version.model_format, version.version)
 
 
-def report(storage: Storage, alerts: AlertSettings, subject: Subject, finding: Finding) -> Result:
+def report(
+    storage: Storage, alerts: AlertSettings, subject: ReportSubject, finding: CheckFinding
+) -> Result:
     """Store a finding as a report, raise or resolve the alert of its kind, and return its figures.
 
     The verdict ALERT raises an alert and OK resolves it; INSUFFICIENT leaves it as it is.

@@ -13,8 +13,8 @@ from tidemill_core.clock import Clock
 from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion
-from tidemill_core.domain.pause import ReleasePause
-from tidemill_core.errors import FailedPrecondition, TritonUnavailable
+from tidemill_core.domain.pause import ReleasesPaused
+from tidemill_core.errors import TritonUnavailable
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
@@ -25,7 +25,7 @@ from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.gates.registry import judge
 from tidemill_jobs.release.serving import Serving, serve
-from tidemill_jobs.release.trial import Limits, Trial
+from tidemill_jobs.release.trial import TaskLimits, Trial
 from tidemill_jobs.training.labeled_texts import TrainingData
 
 TRITON_READY_SECONDS = 60.0
@@ -62,15 +62,6 @@ def release(
     with rejected_on_failure(context.storage.models, candidate.version, context.clock):
         results = judged(context, candidate, data, slices)
     return _settle(context, candidate, results)
-
-
-class ReleasesPaused(FailedPrecondition):
-    """A retraining of a task whose releases are paused."""
-
-    reason = "RELEASES_PAUSED"
-
-    def __init__(self, pause: ReleasePause) -> None:
-        super().__init__(f"{pause}; `tidemill models resume {pause.task}` resumes them")
 
 
 def refuse_paused(pauses: PauseStore, task: str) -> None:
@@ -119,7 +110,7 @@ def _trial(context: JobContext, candidate: Candidate, data: TrainingData, slices
     settings, task, storage = context.settings, context.task_settings, context.storage
     now = context.clock()
     span = Span(context.task, now - REPLAYED, now)
-    limits = Limits(
+    limits = TaskLimits(
         gate=settings.gate,
         max_p99_latency_ms=settings.monitoring.max_p99_latency_ms,
         near_duplicate_similarity=task.near_duplicate_similarity,

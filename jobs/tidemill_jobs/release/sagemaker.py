@@ -23,6 +23,7 @@ from tidemill_jobs.training.evaluate import evaluate, reliability
 from tidemill_jobs.training.export import TOLERANCE, ExportMismatch
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.sagemaker import contract
+from tidemill_jobs.training.sagemaker.artifact import SagemakerResultInvalid
 from tidemill_jobs.training.sagemaker.launcher import Order, run_training
 from tidemill_jobs.training.tracking import RunRecord, events_of
 
@@ -107,7 +108,7 @@ def _tokenizer(folder: Path) -> tuple[Vocabulary, Tokenizer]:
 
 
 def _damaged(name: str, error: Exception) -> DataError:
-    return DataError("SAGEMAKER_RESULT_INVALID", f"{name} of the training's result: {error}")
+    return SagemakerResultInvalid(f"{name} of the training's result: {error}")
 
 
 def _measured(

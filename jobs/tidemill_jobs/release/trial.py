@@ -27,7 +27,7 @@ _ROWS_A_CALL = 64
 
 
 @dataclass(frozen=True)
-class Limits:
+class TaskLimits:
     """What a task asks of its versions.
 
     Attributes:
@@ -58,7 +58,7 @@ class WrongLabelCount(TidemillError):
 
 
 @dataclass(frozen=True)
-class Answers:
+class LabeledAnswers:
     """A version's answers to labeled texts.
 
     Attributes:
@@ -172,7 +172,7 @@ class Trial:
     data: TrainingData
     slices: Mapping[str, npt.NDArray[np.bool_]]
     traffic: Sequence[str]
-    limits: Limits
+    limits: TaskLimits
 
     @cached_property
     def published(self) -> PublishedModel:
@@ -185,12 +185,12 @@ class Trial:
         return None if self.champion is None else self._published(self.champion)
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> LabeledAnswers:
         """The candidate's answers to the test split, through Triton."""
         return self._answers(self.published, {})
 
     @cached_property
-    def champion_answers(self) -> Answers | None:
+    def champion_answers(self) -> LabeledAnswers | None:
         """The champion's answers to the test split, with its labels under their current names."""
         champion = self.published_champion
         return None if champion is None else self._answers(champion, self.limits.renames)
@@ -198,21 +198,21 @@ class Trial:
     def _published(self, version: ModelVersion) -> PublishedModel:
         return PublishedModel(version, self.serving.repository, self.serving.triton)
 
-    def _answers(self, model: PublishedModel, renames: Renames) -> Answers:
+    def _answers(self, model: PublishedModel, renames: Renames) -> LabeledAnswers:
         labels, test = model.manifest.labels, self.data.test
         if self.data.are_pairs:
             return self._choices(model)
         named, probabilities = _renamed(labels, model.answer_hold_out(test.texts), renames)
         index = {label: number for number, label in enumerate(named)}
         targets = np.array([index.get(label, -1) for label in test.labels], dtype=np.int64)
-        return Answers(named, probabilities, targets)
+        return LabeledAnswers(named, probabilities, targets)
 
-    def _choices(self, model: PublishedModel) -> Answers:
+    def _choices(self, model: PublishedModel) -> LabeledAnswers:
         """Return which answer of each pair a reward model finds better, and how surely."""
         test = self.data.test
         rewards = np.hstack([model.answer(side) for side in test.sides()])
         targets = np.array([PAIR_LABELS.index(label) for label in test.labels], dtype=np.int64)
-        return Answers(PAIR_LABELS, softmax(rewards, axis=1), targets)
+        return LabeledAnswers(PAIR_LABELS, softmax(rewards, axis=1), targets)
 
 
 def _renamed(

@@ -23,7 +23,7 @@ KEEP_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Answers:
+class RowAnswers:
     """The answers to some rows.
 
     Attributes:
@@ -38,7 +38,7 @@ class Answers:
     problems: Sequence[str]
     prediction_ids: Sequence[str] = ()
 
-    def with_ids(self, ids: Iterable[str]) -> "Answers":
+    def with_ids(self, ids: Iterable[str]) -> "RowAnswers":
         """Return the answers with an id for each row that has one."""
         found = iter(ids)
         given = [next(found) if label >= 0 else "" for label in self.labels.tolist()]
@@ -56,21 +56,21 @@ class AnswerStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, chunk: Chunk) -> Answers | None:
+    def load(self, chunk: Chunk) -> RowAnswers | None:
         """Return the answers to a chunk; None if they are not kept, or damaged."""
         try:
             table = feather.read_table(self._path(chunk), memory_map=False)
         except (OSError, pa.ArrowException):
             return None
         columns = {name: table.column(name) for name in table.column_names}
-        return Answers(
+        return RowAnswers(
             columns["label"].to_numpy(),
             columns["confidence"].to_numpy(),
             columns["problem"].to_pylist(),
             columns["prediction_id"].to_pylist() if "prediction_id" in columns else (),
         )
 
-    def save(self, chunk: Chunk, answers: Answers) -> None:
+    def save(self, chunk: Chunk, answers: RowAnswers) -> None:
         """Keep the answers to a chunk.
 
         Raises:

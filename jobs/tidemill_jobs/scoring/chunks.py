@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tidemill_jobs.scoring.reading import RowBatch
-from tidemill_jobs.scoring.reading.rows import Row
+from tidemill_jobs.scoring.reading.row import Row
 
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 4 << 20

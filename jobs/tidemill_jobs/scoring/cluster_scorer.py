@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.cluster import Cluster
-from tidemill_jobs.scoring.answers import Answers
+from tidemill_jobs.scoring.answers import RowAnswers
 from tidemill_jobs.scoring.pace import SmallTurns
-from tidemill_jobs.scoring.reading.rows import Row
+from tidemill_jobs.scoring.reading.row import Row
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Asked:
     max_text_length: int
 
 
-def answers(asked: Asked, rows: Sequence[Row]) -> Answers:
+def answers(asked: Asked, rows: Sequence[Row]) -> RowAnswers:
     """Return the answers to rows; raises as `Scorer.finish`. Inference needs no key of Triton."""
     with (
         TritonControl(asked.triton_target, "") as triton,
@@ -54,11 +54,11 @@ class ClusterScorer:
     def __exit__(self, *_: object) -> None:
         self._cluster.__exit__()
 
-    def begin(self, rows: Sequence[Row]) -> "ObjectRef[Answers]":
+    def begin(self, rows: Sequence[Row]) -> "ObjectRef[RowAnswers]":
         """Start to ask about rows."""
         texts = [Row("", {}, row.text, row.problem) for row in rows]
         return self._cluster.submit(answers, self._asked, texts)
 
-    def finish(self, pending: "ObjectRef[Answers]") -> Answers:
+    def finish(self, pending: "ObjectRef[RowAnswers]") -> RowAnswers:
         """Return the answers, once all are there; raises as `Cluster.result`."""
         return self._cluster.result(pending)

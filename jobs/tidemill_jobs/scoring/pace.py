@@ -34,7 +34,7 @@ class SmallTurns:
         yield SMALL_ROWS
 
 
-class Pace:
+class SharedTurns:
     """The turns of the calls of several threads.
 
     Args:

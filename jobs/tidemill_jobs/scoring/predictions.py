@@ -7,7 +7,7 @@ from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.storage.predictions import PredictionStore
-from tidemill_jobs.scoring.answers import Answers
+from tidemill_jobs.scoring.answers import RowAnswers
 from tidemill_jobs.scoring.chunks import Chunk
 from tidemill_jobs.scoring.scorer import ServedVersion
 
@@ -37,12 +37,12 @@ class PredictionLogger:
     run_id: str
     clock: Clock
 
-    def signed(self, answers: Answers) -> Answers:
+    def signed(self, answers: RowAnswers) -> RowAnswers:
         """Return the answers with ids."""
         claims = PredictionClaims(self.version.task, self.version.number, self.clock(), _ALWAYS)
         return answers.with_ids(self.signer.sign_each(claims, answers.count))
 
-    def store_chunk(self, chunk: Chunk, answers: Answers) -> None:
+    def store_chunk(self, chunk: Chunk, answers: RowAnswers) -> None:
         """Store the predictions of a chunk; those that are stored already do not change.
 
         Raises:
@@ -53,7 +53,7 @@ class PredictionLogger:
         for start in range(0, len(stored), _ROWS_A_WRITE):
             self.store.add(stored[start : start + _ROWS_A_WRITE])
 
-    def _predictions(self, chunk: Chunk, answers: Answers) -> list[Prediction]:
+    def _predictions(self, chunk: Chunk, answers: RowAnswers) -> list[Prediction]:
         columns = (answers.labels.tolist(), answers.confidences.tolist(), answers.prediction_ids)
         answered = [row for row in zip(chunk.rows, *columns, strict=True) if row[-1]]
         encoder = self.version.encoder

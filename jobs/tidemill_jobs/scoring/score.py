@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill_core.domain.job import JobRunState
-from tidemill_core.domain.job_parameters import ScoreParameters
-from tidemill_core.errors import DataError, InvalidArgument, NotFound
+from tidemill_core.domain.job import SCORE, JobRunState
+from tidemill_core.domain.job_parameters import OUTPUT_IS_INPUT, MissingInput, ScoreParameters
+from tidemill_core.errors import DataError, NotFound
 from tidemill_core.freed_memory import return_large_blocks
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
@@ -26,10 +26,10 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.whole_files import remove_left_over, written_whole
-from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
+from tidemill_jobs.scoring.answers import AnswerStore, RowAnswers, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.cluster_scorer import Asked, ClusterScorer
-from tidemill_jobs.scoring.pace import Pace
+from tidemill_jobs.scoring.pace import SharedTurns
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
@@ -82,7 +82,7 @@ def _scorer(context: JobContext, served: ServedVersion) -> Scorer | ClusterScore
     if settings.ray.address:
         asked = Asked(served, settings.triton_target, longest)
         return ClusterScorer(Cluster(settings.ray.address), asked)
-    return Scorer(served, context.triton, Pace(context.triton.answered_calls), longest)
+    return Scorer(served, context.triton, SharedTurns(context.triton.answered_calls), longest)
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ class _Scoring:
 def _parameters(context: JobContext) -> ScoreParameters:
     asked = context.parameters
     if not isinstance(asked, ScoreParameters):
-        raise InvalidArgument("MISSING_INPUT", "score.input", "is missing")
+        raise MissingInput(SCORE)
     if asked.input == asked.output:
-        raise DataError("OUTPUT_IS_INPUT", f"{without_secrets(asked.input)} is input and output")
+        raise DataError(OUTPUT_IS_INPUT, f"{without_secrets(asked.input)} is input and output")
     return asked
 
 
@@ -209,7 +209,7 @@ def _finish(
     pending: Any,
 ) -> None:
     """Keep, log and write the answers to a chunk: kept ones, or those that `scorer` began."""
-    if isinstance(pending, Answers):
+    if isinstance(pending, RowAnswers):
         answers = pending
     else:
         answers = scorer.finish(pending)

@@ -27,9 +27,9 @@ from tidemill_core.storage.models import ModelStore
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_rules import text_problem
 from tidemill_core.triton.control import TritonControl
-from tidemill_jobs.scoring.answers import Answers
-from tidemill_jobs.scoring.pace import CALLS_IN_PROGRESS, LARGE_ROWS, Pace, SmallTurns
-from tidemill_jobs.scoring.reading.rows import Row
+from tidemill_jobs.scoring.answers import RowAnswers
+from tidemill_jobs.scoring.pace import CALLS_IN_PROGRESS, LARGE_ROWS, SharedTurns, SmallTurns
+from tidemill_jobs.scoring.reading.row import Row
 
 _RETRY_SECONDS = 60.0
 _CALL_SECONDS = 30.0
@@ -122,7 +122,7 @@ class Scorer:
         self,
         version: ServedVersion,
         triton: TritonControl,
-        pace: Pace | SmallTurns,
+        pace: SharedTurns | SmallTurns,
         max_text_length: int,
     ) -> None:
         self.version = version
@@ -145,7 +145,7 @@ class Scorer:
         calls = [self._threads.submit(self._answer, texts[i : i + LARGE_ROWS]) for i in starts]
         return Pending(problems, calls)
 
-    def finish(self, pending: Pending) -> Answers:
+    def finish(self, pending: Pending) -> RowAnswers:
         """Return the answers, once all are there.
 
         Raises:
@@ -164,7 +164,7 @@ class Scorer:
             ModelOutputInvalid.reason if not problem and label == _UNANSWERED else problem
             for problem, label in zip(pending.problems, labels.tolist(), strict=True)
         ]
-        return Answers(labels, confidences, problems)
+        return RowAnswers(labels, confidences, problems)
 
     def _problem(self, text: str) -> str:
         found = text_problem(text, self._max_text_length)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tidemill_core.counted import counted
-from tidemill_jobs.scoring.answers import Answers
+from tidemill_jobs.scoring.answers import RowAnswers
 
 CONFIDENCE_BINS = 10
 
@@ -34,7 +34,7 @@ class Summary:
         self.rows = 0
         self.abstained = 0
 
-    def add(self, answers: Answers, *, done: float, kept: bool) -> None:
+    def add(self, answers: RowAnswers, *, done: float, kept: bool) -> None:
         """Count the answers to a chunk.
 
         Args:

@@ -18,7 +18,7 @@ from tidemill_core.settings.training import TrainingSettings
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.network import Hyperparameters
 from tidemill_jobs.training.tracking import Tracker
-from tidemill_jobs.training.trial import LogLoss, Subject, learning
+from tidemill_jobs.training.trial import LogLoss, SearchSubject, learning
 
 IMPORTANCE_FILE = "hyperparameter_importance.png"
 _RANDOM_TRIALS = 8
@@ -68,7 +68,7 @@ def search_config(
 
 
 def search(
-    subject: Subject, config: SearchConfig, progress: Progress, tracker: Tracker
+    subject: SearchSubject, config: SearchConfig, progress: Progress, tracker: Tracker
 ) -> Hyperparameters:
     """Search, and return the best trial's values of the hyperparameters that the search varies.
 
@@ -120,7 +120,7 @@ class _Trial:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: SearchSubject,
         log_loss: LogLoss,
         study: optuna.Study,
         config: SearchConfig,
@@ -164,7 +164,7 @@ class _Trial:
 
 
 def _open(
-    storage: optuna.storages.RDBStorage, config: SearchConfig, subject: Subject
+    storage: optuna.storages.RDBStorage, config: SearchConfig, subject: SearchSubject
 ) -> optuna.Study:
     """Open a study, and queue again the trials of a process that was killed."""
     study = optuna.create_study(

@@ -26,7 +26,7 @@ from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, che
 from tidemill_jobs.training.search import SearchConfig, search
 from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
-from tidemill_jobs.training.trial import Subject
+from tidemill_jobs.training.trial import SearchSubject
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def train(
         learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
     if config.search is not None and len(rows.lesson.held_out):
         held_out = rows.lesson.held_out
-        subject = Subject(network, learner, held_out, config.seed, config.threads)
+        subject = SearchSubject(network, learner, held_out, config.seed, config.threads)
         values |= search(subject, config.search, part(progress, 0.2, 0.8), tracker)
     sizes = {**rows.sizes(), "seed": config.seed, "threads": config.threads}
     tracker.log_parameters({"network": config.network, "int8": config.int8, **sizes, **values})

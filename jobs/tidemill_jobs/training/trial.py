@@ -25,7 +25,7 @@ _LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Subject:
+class SearchSubject:
     """What a search varies.
 
     Attributes:
@@ -44,7 +44,7 @@ class Subject:
 
 
 def log_loss(
-    subject: Subject, values: Hyperparameters, progress: Progress, on_epoch: EpochListener
+    subject: SearchSubject, values: Hyperparameters, progress: Progress, on_epoch: EpochListener
 ) -> float:
     """Train, and return the mean negative log likelihood of the held-out rows, calibrated."""
     with reproducible(subject.seed, subject.threads):
@@ -56,7 +56,7 @@ def log_loss(
 
 
 @contextmanager
-def learning(subject: Subject, ray_address: str) -> Iterator[tuple[LogLoss, int]]:
+def learning(subject: SearchSubject, ray_address: str) -> Iterator[tuple[LogLoss, int]]:
     """Yield what runs a trial, and the CPUs of the cluster; without an address, 0.
 
     Raises as `Cluster`.
@@ -70,7 +70,7 @@ def learning(subject: Subject, ray_address: str) -> Iterator[tuple[LogLoss, int]
 
 def _log_loss_on(
     cluster: Cluster,
-    subject: Subject,
+    subject: SearchSubject,
     values: Hyperparameters,
     progress: Progress,
     on_epoch: EpochListener,
@@ -91,7 +91,7 @@ class _Canceled(Exception):
     """Ends the training of a task that was canceled."""
 
 
-def _epochs(subject: Subject, values: Hyperparameters) -> Iterator[_Epoch | float]:
+def _epochs(subject: SearchSubject, values: Hyperparameters) -> Iterator[_Epoch | float]:
     """Train in a thread; yield each epoch's measures and number, and at last the log loss."""
     reports: SimpleQueue[_Epoch | Future[float]] = SimpleQueue()
     is_over = threading.Event()

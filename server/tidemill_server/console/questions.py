@@ -2,6 +2,7 @@
 
 from tidemill.v1 import dataset_service_pb2, job_service_pb2, model_service_pb2
 from tidemill.v1 import monitoring_service_pb2 as monitoring_pb
+from tidemill_core.errors import NoChampion
 from tidemill_server.console.routes import problem
 from tidemill_server.console.visit import Visit
 from tidemill_server.gateway.problem import Failed
@@ -14,7 +15,7 @@ async def champion(visit: Visit, task: str) -> model_service_pb2.ModelVersion | 
     try:
         return (await visit.ask("ModelService/GetModelVersion", request, kind)).model_version
     except Failed as failed:
-        if problem(failed).reason == "NO_CHAMPION":
+        if problem(failed).reason == NoChampion.reason:
             return None
         raise
 

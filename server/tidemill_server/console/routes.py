@@ -68,7 +68,7 @@ class UnknownTask(NotFound):
         self.reason = "UNKNOWN_TASK"  # the reason of the calls
 
 
-class Problem(NamedTuple):
+class PageProblem(NamedTuple):
     """Why a page could not be shown.
 
     Attributes:
@@ -169,13 +169,13 @@ async def _form(body: AsyncIterator[bytes]) -> Mapping[str, str]:
     return {name: value.replace("\r\n", "\n") for name, value in fields}
 
 
-def problem(failed: Failed) -> Problem:
+def problem(failed: Failed) -> PageProblem:
     """Return why a call failed, as REST says it."""
     body = problem_of(failed.status)
-    return Problem(body["status"], body["title"], body["detail"], body.get("reason", ""))
+    return PageProblem(body["status"], body["title"], body["detail"], body.get("reason", ""))
 
 
-def _failed(console: Console, request: Request, session: Session, why: Problem) -> Response:
+def _failed(console: Console, request: Request, session: Session, why: PageProblem) -> Response:
     if why.status == _UNAUTHENTICATED:
         if "hx-request" in request.headers:  # a fragment cannot be a page
             return Response(headers={"hx-redirect": SIGN_IN})
@@ -193,7 +193,7 @@ def _failed(console: Console, request: Request, session: Session, why: Problem) 
 
 async def no_page(request: Request, _: Exception) -> Response:
     """Return the page that says that an address has no page."""
-    why = Problem(404, "No such page", "Nothing is at this address.", "")
+    why = PageProblem(404, "No such page", "Nothing is at this address.", "")
     return _failed(request.app.state.console, request, new_session(), why)
 
 

@@ -17,8 +17,8 @@ from tidemill_core.settings import Settings, TaskSettings
 from tidemill_server.console.navigation import Place, places, task_path
 from tidemill_server.console.page_call import PageCall
 from tidemill_server.console.session import Session, Sessions
+from tidemill_server.gateway.own_names import Site
 from tidemill_server.gateway.problem import Failed
-from tidemill_server.gateway.site import Site
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.call import peer_of
 from tidemill_server.rpc.methods import Method
@@ -26,6 +26,7 @@ from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import OK
 
 M = TypeVar("M", bound=Message)
+_MOST_DIGITS = 9
 
 NOTICES: Mapping[str, str] = {
     "acknowledged": "The alert is yours now.",
@@ -156,13 +157,11 @@ class Visit:
             InvalidArgument: it is not one.
         """
         value = self.form.get(name) or self.request.query_params.get(name) or "0"
-        try:
-            found = int(str(self.request.path_params.get(name, value)))
-        except ValueError as error:
-            raise InvalidArgument("NOT_A_NUMBER", name, "must be a whole number") from error
-        if not 0 <= found < 2**31:
-            raise InvalidArgument("NOT_A_NUMBER", name, "is too large, or negative")
-        return found
+        digits = str(self.request.path_params.get(name, value)).strip()
+        if not (digits.isdecimal() and len(digits) <= _MOST_DIGITS):
+            rule = f"must be a whole number with at most {_MOST_DIGITS} digits"
+            raise InvalidArgument("NOT_A_NUMBER", name, rule)
+        return int(digits)
 
     @property
     def annotator(self) -> str:

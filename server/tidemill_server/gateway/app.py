@@ -18,10 +18,10 @@ from tidemill_server.gateway.answer import Answer, Send, send_problem
 from tidemill_server.gateway.http_call import HttpCall, Receive
 from tidemill_server.gateway.openapi import openapi_of
 from tidemill_server.gateway.operation import Operation, operation_of
+from tidemill_server.gateway.own_names import Site
 from tidemill_server.gateway.page import HEADERS, page_of
 from tidemill_server.gateway.problem import headers_of, http_problem, problem_of
 from tidemill_server.gateway.routes import ROUTES
-from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import failure

@@ -8,7 +8,8 @@ from typing import Any
 from tidemill_core.errors import InvalidArgument
 from tidemill_server.gateway.json_body import InvalidField, encoded, parsed
 from tidemill_server.gateway.operation import Operation
-from tidemill_server.gateway.site import Site
+from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.problem import UNSUPPORTED_MEDIA_TYPE
 from tidemill_server.rpc.call import MAX_SECONDS, peer_of
 from tidemill_server.rpc.decoding import MessageTooLarge
 from tidemill_server.transports.room import Share
@@ -158,4 +159,4 @@ class _Unsupported(InvalidArgument):
     """A body that is no JSON in clear."""
 
     def __init__(self, field: str, rule: str) -> None:
-        super().__init__("UNSUPPORTED_MEDIA_TYPE", field, rule)
+        super().__init__(UNSUPPORTED_MEDIA_TYPE, field, rule)

@@ -8,7 +8,11 @@ from typing import Any
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from pydantic import BaseModel, ConfigDict
 
+from tidemill_server.rpc.decoding import MessageNotSent, MessageTooLarge
 from tidemill_server.rpc.status import CODE_NAMES, DETAILS_KEY, Status
+
+UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+"""The reason of a body that is not JSON in clear."""
 
 PROBLEM_TYPE = "application/problem+json"
 # As google/rpc/code.proto maps them.
@@ -28,9 +32,9 @@ _OF_CODE = {
 }
 # HTTP has a status of its own for these.
 _OF_REASON = {
-    "UNSUPPORTED_MEDIA_TYPE": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    "MESSAGE_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "MESSAGE_NOT_SENT": HTTPStatus.REQUEST_TIMEOUT,
+    UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    MessageTooLarge.reason: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    MessageNotSent.reason: HTTPStatus.REQUEST_TIMEOUT,
 }
 
 

@@ -11,7 +11,7 @@ from tidemill_server.console.app import add_console, templates
 from tidemill_server.console.session import sessions_of
 from tidemill_server.console.visit import Console
 from tidemill_server.gateway.app import Gateway, gateway_app, operations_of
-from tidemill_server.gateway.site import Site
+from tidemill_server.gateway.own_names import Site
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tidemill_core.dataset_folder import EXAMPLES_FILE, MANIFEST_FILE, QUARANTINE_FILE
-from tidemill_core.dataset_rows import Example, ExcludedRow, examples_with, excluded_rows
+from tidemill_core.dataset_rows import ExampleRow, ExcludedRow, examples_with, excluded_rows
 from tidemill_core.domain.dataset import DatasetVersion, LabelChange, label_changes
 from tidemill_core.domain.split import content_hash
 from tidemill_core.errors import DataError, FailedPrecondition, InvalidArgument
@@ -86,7 +86,7 @@ class DatasetHandler:
             )
         return rows, "" if following is None else page_token(following)
 
-    async def examples(self, dataset_version: str, text: str) -> list[Example]:
+    async def examples(self, dataset_version: str, text: str) -> list[ExampleRow]:
         """Return the rows of a version that have a text.
 
         Raises:

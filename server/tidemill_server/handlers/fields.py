@@ -8,6 +8,13 @@ MAX_KEY_LENGTH = 200
 MAX_COMMENT_LENGTH = 2000
 
 
+class InvalidMaxItems(InvalidArgument):
+    """A number of items that cannot be asked for."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__("INVALID_MAX_ITEMS", "max_items", rule)
+
+
 def check_text(field: str, text: str, max_length: int) -> None:
     """Check a text of a task after repairing it, as a build does.
 

@@ -6,10 +6,13 @@ from typing import get_args
 
 from tidemill_core.domain.job import EVALUATE, REPRODUCE_MODEL, SCORE
 from tidemill_core.domain.job_parameters import (
+    OUTPUT_IS_INPUT,
     EvaluateParameters,
     JobParameters,
+    MissingInput,
     ReproduceModelParameters,
     RetrainParameters,
+    SameVersion,
     ScoreParameters,
     TrainingPlace,
 )
@@ -21,6 +24,7 @@ from tidemill_core.settings.training import NetworkName
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.models import ModelStore
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
+from tidemill_server.inference.query import UnknownModelVersion
 
 NETWORKS: tuple[str, ...] = get_args(NetworkName)
 MAX_TRIALS = 10_000
@@ -52,8 +56,7 @@ class ParameterRules:
             NoClasses: the job needs labels, and the task has none.
         """
         if parameters is None and job in (SCORE, EVALUATE):
-            rule = f"is missing: name the rows to read; `tidemill {job} --help` shows how"
-            raise InvalidArgument("MISSING_INPUT", f"{job}.input", rule)
+            raise MissingInput(job)
         if job in (SCORE, EVALUATE) and settings.kind == "preference":
             raise NoClasses(task)
         if isinstance(parameters, RetrainParameters):
@@ -89,13 +92,12 @@ class ParameterRules:
         if not 1 <= version <= (newest[0].version if newest else 0):
             known = ", ".join(str(each.version) for each in newest) or "none"
             rule = f"{task} has no version {version}; its newest are: {known}"
-            raise InvalidArgument("UNKNOWN_MODEL_VERSION", field, rule)
+            raise UnknownModelVersion(field, rule)
 
     def _check_against(self, asked: EvaluateParameters, task: str) -> None:
         self._check_version("evaluate.against", task, asked.against)
         if asked.against == (asked.model_version or self._champion(task)):
-            rule = f"is version {asked.against}, which is evaluated itself; name another one"
-            raise InvalidArgument("SAME_VERSION", "evaluate.against", rule)
+            raise SameVersion(asked.against)
 
     def _champion(self, task: str) -> int:
         deployment = self.models.deployment(task)
@@ -109,7 +111,7 @@ def _check_score(asked: ScoreParameters) -> None:
     _check_place("score.output", asked.output)
     check_words("score.text_column", asked.text_column, MAX_KEY_LENGTH)
     if asked.input == asked.output:
-        raise InvalidArgument("OUTPUT_IS_INPUT", "score.output", "is the input; name another place")
+        raise InvalidArgument(OUTPUT_IS_INPUT, "score.output", "is the input; name another place")
     try:
         check_output(asked.output)
     except DataError as error:

@@ -15,7 +15,6 @@ from tidemill_core.domain.labeling import (
     LabelReason,
     by_current_names,
 )
-from tidemill_core.errors import InvalidArgument
 from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.datasets import DatasetStore
@@ -23,7 +22,12 @@ from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.label_leases import LeaseRequest
 from tidemill_core.text_repair import repair
 from tidemill_core.unknown_label import UnknownLabel
-from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
+from tidemill_server.handlers.fields import (
+    MAX_KEY_LENGTH,
+    InvalidMaxItems,
+    check_visible,
+    check_words,
+)
 from tidemill_server.handlers.task_page import of_task
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
@@ -69,7 +73,7 @@ class LabelingHandler:
         """
         self._check_caller(task, annotator, request_id)
         if max_items < 0:
-            raise InvalidArgument("INVALID_MAX_ITEMS", "max_items", f"{max_items} is negative")
+            raise InvalidMaxItems(f"{max_items} is negative")
         count, now = min(max_items or 1, MAX_ITEMS), self.clock()
         request = LeaseRequest(task, annotator, count, now + self.lease_time, request_id)
         items, waiting = self.store.lease(request, now)

@@ -14,6 +14,7 @@ from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_server.handlers.fields import (
     MAX_COMMENT_LENGTH,
     MAX_KEY_LENGTH,
+    InvalidMaxItems,
     check_visible,
     check_words,
 )
@@ -91,8 +92,7 @@ class PreferenceHandler:
         self._check_task(task)
         check_visible("annotator", annotator, MAX_KEY_LENGTH)
         if not 0 <= max_items <= MAX_A_PAGE:
-            rule = f"must be 0 to {MAX_A_PAGE}"
-            raise InvalidArgument("INVALID_MAX_ITEMS", "max_items", rule)
+            raise InvalidMaxItems(f"must be 0 to {MAX_A_PAGE}")
         return self.store.waiting_pairs(task, annotator, max_items or 1)
 
     def _check_task(self, task: str) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tidemill_core.errors import InvalidArgument
+
 UNARY_METHOD = "Predict"
 BATCH_METHOD = "BatchPredict"
 STREAM_METHOD = "StreamPredict"
@@ -10,6 +12,13 @@ METHODS = (UNARY_METHOD, BATCH_METHOD, STREAM_METHOD)
 """Prediction methods, by the name that is stored with each prediction."""
 DEFAULT_SECONDS = 10.0
 """Timeout of calls without a deadline, and the longest timeout of a stream's item."""
+
+
+class UnknownModelVersion(InvalidArgument):
+    """A version that does not exist, or does not answer."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__("UNKNOWN_MODEL_VERSION", field, rule)
 
 
 class Query(NamedTuple):

@@ -24,6 +24,7 @@ from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.stored_models import ModelVersionMissing
 from tidemill_core.text import TextEncoder
+from tidemill_server.inference.query import UnknownModelVersion
 
 REFRESH_SECONDS = 0.25
 
@@ -184,7 +185,7 @@ class Router:
             if pinned is None:
                 served = ", ".join(map(str, sorted(routes.models)))
                 rule = f"version {model_version} of {task!r} is not served; these are: {served}"
-                raise InvalidArgument("UNKNOWN_MODEL_VERSION", "model_version", rule)
+                raise UnknownModelVersion("model_version", rule)
             return Choice(pinned, 1.0, ())
         deployment = routes.deployment
         version, propensity = deployment.champion, 1.0

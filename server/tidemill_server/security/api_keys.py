@@ -34,11 +34,18 @@ MAX_MISSING = 10_000
 log = structlog.get_logger()
 
 
-class UnknownApiKey(Unauthenticated):
+class InvalidApiKey(Unauthenticated):
+    """An API key that is unknown, mistyped or revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("INVALID_API_KEY", "the API key is unknown or revoked")
+
+
+class UnknownApiKey(InvalidApiKey):
     """A key id that is not among the known keys; the key may be new."""
 
     def __init__(self, key_id: str) -> None:
-        super().__init__("INVALID_API_KEY", "the API key is unknown or revoked")
+        super().__init__()
         self.key_id = key_id
 
 
@@ -150,7 +157,8 @@ class ApiKeys:
 
         Raises:
             UnknownApiKey: its id is not among the known keys.
-            Unauthenticated: INVALID_API_KEY, or API_KEY_EXPIRED.
+            InvalidApiKey: its secret is wrong.
+            Unauthenticated: API_KEY_EXPIRED.
         """
         key_id, secret = split_api_key(shown)
         live = self._live.get(key_id)
@@ -158,7 +166,7 @@ class ApiKeys:
             raise UnknownApiKey(key_id)
         # The digests are compared in constant time; the existence of a key id is not a secret.
         if live is None or not hmac.compare_digest(secret_digest(secret), live.secret_digest):
-            raise Unauthenticated("INVALID_API_KEY", "the API key is unknown or revoked")
+            raise InvalidApiKey
         if live.caller.expires <= self._now():
             raise Unauthenticated("API_KEY_EXPIRED", f"the API key {key_id} has expired")
         return live.caller

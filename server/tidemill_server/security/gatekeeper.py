@@ -19,6 +19,20 @@ MAX_REMEMBERED = 4096
 """Bound on the credentials in memory; beyond it, the oldest one is forgotten."""
 
 
+class MissingCredential(Unauthenticated):
+    """A call, or a form, without a credential."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("MISSING_CREDENTIAL", message)
+
+
+class MalformedCredential(Unauthenticated):
+    """A credential that has the form of none."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("MALFORMED_CREDENTIAL", message)
+
+
 @dataclass(frozen=True)
 class Gatekeeper:
     """The check of who calls, and what a caller may do.
@@ -140,7 +154,7 @@ class Gatekeeper:
         shown = [value for key, value in metadata if key == HEADER]
         if not shown:
             message = f"{HEADER}: Bearer <API key or token> is missing"
-            raise Unauthenticated("MISSING_CREDENTIAL", message)
+            raise MissingCredential(message)
         caller = self._identified(_credential(shown))
         if len(self.remembered) >= MAX_REMEMBERED:
             del self.remembered[next(iter(self.remembered))]
@@ -160,7 +174,7 @@ def _credential(shown: Sequence[str | bytes]) -> str:
     """Return the credential of the headers with one.
 
     Raises:
-        Unauthenticated: MALFORMED_CREDENTIAL.
+        MalformedCredential: there are several, or one is not a bearer's.
     """
     if len(shown) == 1 and isinstance(shown[0], str) and shown[0].isascii():
         scheme, _, credential = shown[0].partition(" ")
@@ -168,4 +182,4 @@ def _credential(shown: Sequence[str | bytes]) -> str:
         if credential and scheme.lower() == "bearer":
             return credential
     message = f"{HEADER} must be given once, as: Bearer <API key or token>"
-    raise Unauthenticated("MALFORMED_CREDENTIAL", message)
+    raise MalformedCredential(message)

@@ -15,7 +15,7 @@ from tests.contract.storage.values import (
 )
 from tidemill_core.domain.labeling import LabelReason
 from tidemill_core.domain.model import ModelState
-from tidemill_core.domain.rollout import Pair, RolloutState
+from tidemill_core.domain.rollout import BothCounts, RolloutState
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.rollout_evidence import Comparison, read_evidence
@@ -143,9 +143,9 @@ def test_answers_are_counted_by_the_share_of_the_callers(storage: Storage) -> No
         _answer(storage, name, **{"version": 2, "propensity": 0.5, **unlike})
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
     assert found.answers == {5: 1, 50: 1, 0: 1}
-    assert found.choices == {5: Pair(1, 2), 50: Pair(1, 0)}
-    assert found.timed == Pair(3, 2)
-    assert found.slow == Pair(1, 1)
+    assert found.choices == {5: BothCounts(1, 2), 50: BothCounts(1, 0)}
+    assert found.timed == BothCounts(3, 2)
+    assert found.slow == BothCounts(1, 1)
     assert (found.wrong, found.judged) == ({}, 0)
 
 
@@ -161,8 +161,8 @@ def test_a_routing_key_counts_once(storage: Storage) -> None:
     _answer(storage, "after", 2, 0.25, routing_key="m", predict_time=later(5))
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
     assert found.answers == {5: 6, 25: 2, 0: 0}
-    assert found.choices == {5: Pair(4, 1)}
-    assert found.wrong == {5: Pair(4, 0)}
+    assert found.choices == {5: BothCounts(4, 1)}
+    assert found.wrong == {5: BothCounts(4, 0)}
     assert found.judged == 7
 
 
@@ -183,7 +183,7 @@ def test_the_latest_verdict_counts(storage: Storage) -> None:
     )
     renames = {"card_arrival": "arrival"}
     found = read_evidence(storage.database, COMPARED, renames, max_latency_ms=50.0)
-    assert found.wrong == {25: Pair(0, 2)}
+    assert found.wrong == {25: BothCounts(0, 2)}
     assert found.judged == 6
 
 
@@ -199,7 +199,7 @@ def test_audits_count_more_than_verdicts(storage: Storage) -> None:
         label = "card_arrival" if item[1] == "text of right" else "lost_card"
         storage.label_items.submit(TASK, judgement(item[0], label), {})
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
-    assert found.wrong == {50: Pair(1, 0)}
+    assert found.wrong == {50: BothCounts(1, 0)}
     assert found.judged == 2
 
 

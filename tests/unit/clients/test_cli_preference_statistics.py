@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tidemill_cli.preference_statistics import statistics_of
-from tidemill_core.domain.preference import Pair, Preference, pairs_of
+from tidemill_core.domain.preference import JudgedPair, Preference, pairs_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ def judged(prompt: str, votes: str) -> list[Preference]:
     ]
 
 
-def pairs(*votes: str) -> list[Pair]:
+def pairs(*votes: str) -> list[JudgedPair]:
     """Return a pair for each argument; see `judged`."""
     return pairs_of([each for n, given in enumerate(votes) for each in judged(f"p{n}", given)])
 

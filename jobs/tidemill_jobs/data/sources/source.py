@@ -31,6 +31,8 @@ UNREADABLE: Mapping[str, Any] = {
 """Columns of rows that cannot be read, with the rule that each broke."""
 
 NOT_UTF8, WRONG_TYPE, BAD_TIME = "NOT_UTF8", "WRONG_TYPE", "BAD_TIME"
+BROKEN_JSON, BROKEN_QUOTES = "BROKEN_JSON", "BROKEN_QUOTES"
+LINE_TOO_LONG, WRONG_COLUMN_COUNT = "LINE_TOO_LONG", "WRONG_COLUMN_COUNT"
 """Rules that several kinds of sources check."""
 
 BATCH_ROWS = 100_000

@@ -11,10 +11,10 @@ from tidemill_jobs.monitoring.accuracy.baselines import (
     hold_out_accuracy,
     hold_out_classes,
 )
-from tidemill_jobs.monitoring.accuracy.evidence import Answers, read_evidence
+from tidemill_jobs.monitoring.accuracy.evidence import JudgedVersion, read_evidence
 from tidemill_jobs.monitoring.accuracy.finding import find
-from tidemill_jobs.monitoring.accuracy.judging import Limits
-from tidemill_jobs.monitoring.reporting import NO_CHAMPION, Subject, champion_manifest, report
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits
+from tidemill_jobs.monitoring.reporting import NO_CHAMPION, ReportSubject, champion_manifest, report
 
 KIND = "accuracy"
 
@@ -35,15 +35,15 @@ def run(context: JobContext) -> Result:
     if manifest is None:
         return NO_CHAMPION
     monitoring, renames = context.settings.monitoring, context.task_settings.labels.rename
-    limits = Limits(
+    limits = AccuracyLimits(
         hold_out_accuracy(manifest.measures), monitoring.max_accuracy_drop, monitoring.min_verdicts
     )
-    answers = Answers(task, manifest.version, renames)
+    answers = JudgedVersion(task, manifest.version, renames)
     evidence = read_evidence(storage.database, answers, now, monitoring.window_hours, limits)
     context.progress(0.8, f"estimating from {counted(len(evidence.audited), 'audit')}")
     baselines = _baselines(storage.models, manifest, renames)
     finding = find(evidence, limits, baselines, context.task_settings.log_sample)
-    subject = Subject(task, KIND, manifest.version, context.run_id, now)
+    subject = ReportSubject(task, KIND, manifest.version, context.run_id, now)
     return report(storage, context.settings.alerts, subject, finding)
 
 

@@ -17,12 +17,12 @@ from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.settings.sections import CHECKED_WINDOWS
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.guesses import audits_of
-from tidemill_jobs.monitoring.accuracy.judging import Limits, verdict_on
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits, verdict_on
 from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate
 
 
 @dataclass(frozen=True)
-class Window:
+class AuditWindow:
     """A span of time: `since` is inclusive, `until` exclusive."""
 
     since: datetime
@@ -32,7 +32,7 @@ class Window:
         return self.since <= time < self.until
 
 
-def windows_before(now: datetime, hours: float) -> list[Window]:
+def windows_before(now: datetime, hours: float) -> list[AuditWindow]:
     """Return the windows that a check looks at, the newest first.
 
     Predictions are counted by the hour, so a window has full hours, and the newest one ends with
@@ -40,12 +40,14 @@ def windows_before(now: datetime, hours: float) -> list[Window]:
     """
     start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     end, length = start + timedelta(hours=1), timedelta(hours=math.ceil(hours))
-    return [Window(end - (age + 1) * length, end - age * length) for age in range(CHECKED_WINDOWS)]
+    return [
+        AuditWindow(end - (age + 1) * length, end - age * length) for age in range(CHECKED_WINDOWS)
+    ]
 
 
 def choose(
-    windows: Sequence[Window], audited: Sequence[AuditedPrediction], limits: Limits
-) -> Sequence[Window]:
+    windows: Sequence[AuditWindow], audited: Sequence[AuditedPrediction], limits: AccuracyLimits
+) -> Sequence[AuditWindow]:
     """Return the neighboring windows to judge, the newest first.
 
     Args:
@@ -73,5 +75,5 @@ def choose(
     return windows[slice(*(falls[0] if is_open and falls else enough[0]))]
 
 
-def _verdict(audited: Sequence[AuditedPrediction], limits: Limits) -> ReportVerdict:
+def _verdict(audited: Sequence[AuditedPrediction], limits: AccuracyLimits) -> ReportVerdict:
     return verdict_on(audit_estimate(audits_of(audited)), limits, part_fell=False)

@@ -22,12 +22,12 @@ from tidemill_core.storage.audited_predictions import (
     read_audits,
 )
 from tidemill_core.storage.database import Database
-from tidemill_jobs.monitoring.accuracy.deciding_window import Window, choose, windows_before
-from tidemill_jobs.monitoring.accuracy.judging import Limits
+from tidemill_jobs.monitoring.accuracy.deciding_window import AuditWindow, choose, windows_before
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits
 
 
 @dataclass(frozen=True)
-class Answers:
+class JudgedVersion:
     """The answers of a version, whose accuracy is estimated, and their labels' current names."""
 
     task: str
@@ -36,7 +36,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AccuracyEvidence:
     """What is known about a version's accuracy.
 
     Attributes:
@@ -50,9 +50,9 @@ class Evidence:
         unstored: verdicts on predictions that are not stored.
     """
 
-    answers: Answers
-    windows: Sequence[Window]
-    deciding: Sequence[Window]
+    answers: JudgedVersion
+    windows: Sequence[AuditWindow]
+    deciding: Sequence[AuditWindow]
     audits: Sequence[AuditedPrediction]
     counts: Mapping[str, int]
     judged: Mapping[str, JudgedTotals]
@@ -61,9 +61,9 @@ class Evidence:
     unstored: int
 
     @property
-    def span(self) -> Window:
+    def span(self) -> AuditWindow:
         """The deciding windows as one."""
-        return Window(self.deciding[-1].since, self.deciding[0].until)
+        return AuditWindow(self.deciding[-1].since, self.deciding[0].until)
 
     @property
     def prediction_count(self) -> int:
@@ -85,7 +85,7 @@ class Evidence:
         """The version's audited predictions before the deciding windows."""
         return [each for each in self._own if each.predict_time < self.span.since]
 
-    def audited_in(self, window: Window) -> list[AuditedPrediction]:
+    def audited_in(self, window: AuditWindow) -> list[AuditedPrediction]:
         """Return the version's audited predictions of a window."""
         return [each for each in self._own if each.predict_time in window]
 
@@ -104,8 +104,12 @@ class Evidence:
 
 
 def read_evidence(
-    database: Database, answers: Answers, now: datetime, window_hours: float, limits: Limits
-) -> Evidence:
+    database: Database,
+    answers: JudgedVersion,
+    now: datetime,
+    window_hours: float,
+    limits: AccuracyLimits,
+) -> AccuracyEvidence:
     """Return the evidence about a version.
 
     Args:
@@ -124,7 +128,7 @@ def read_evidence(
     deciding = choose(windows, [each for each in audits if each.model_version == version], limits)
     span = AnsweredSpan(answers.task, version, deciding[-1].since, deciding[0].until)
     counts = count_answers(database, span, answers.renames)
-    return Evidence(
+    return AccuracyEvidence(
         answers,
         windows,
         deciding,

@@ -9,23 +9,25 @@ from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_jobs.monitoring.accuracy.baselines import Baselines, earlier_parts
 from tidemill_jobs.monitoring.accuracy.estimate import CONFIDENCE_LEVEL, Estimate
-from tidemill_jobs.monitoring.accuracy.evidence import Evidence
+from tidemill_jobs.monitoring.accuracy.evidence import AccuracyEvidence
 from tidemill_jobs.monitoring.accuracy.feedback import feedback_estimate
 from tidemill_jobs.monitoring.accuracy.guesses import (
     audits_of,
     confidence_estimate,
     guesses_of,
 )
-from tidemill_jobs.monitoring.accuracy.judging import Limits, more_audits_needed, verdict_on
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits, more_audits_needed, verdict_on
 from tidemill_jobs.monitoring.accuracy.parts import by_class, by_slice, compare
 from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate, combined_estimate
-from tidemill_jobs.monitoring.reporting import Finding
+from tidemill_jobs.monitoring.reporting import CheckFinding
 
 _NAMED = 5
 _DECIDING = ("combined", "audits")
 
 
-def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: float) -> Finding:
+def find(
+    evidence: AccuracyEvidence, limits: AccuracyLimits, baselines: Baselines, log_sample: float
+) -> CheckFinding:
     """Return the finding on a version.
 
     Args:
@@ -52,10 +54,10 @@ def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: f
     }
     missing = _missing(details) if verdict is ReportVerdict.INSUFFICIENT else ""
     said = (_said(deciding, limits, evidence), _fell(fallen), missing, details["left_out"])
-    return Finding(verdict, "; ".join(filter(None, said)), details)
+    return CheckFinding(verdict, "; ".join(filter(None, said)), details)
 
 
-def _estimates(evidence: Evidence, hold_out_rows: int) -> list[Estimate]:
+def _estimates(evidence: AccuracyEvidence, hold_out_rows: int) -> list[Estimate]:
     """Return what each source shows, the one that decides first; empty without predictions."""
     audited, sample = evidence.audited, evidence.sample
     found: list[Estimate | None] = []
@@ -71,7 +73,7 @@ def _estimates(evidence: Evidence, hold_out_rows: int) -> list[Estimate]:
 
 
 def _parts(
-    evidence: Evidence, baselines: Baselines, max_drop: float
+    evidence: AccuracyEvidence, baselines: Baselines, max_drop: float
 ) -> dict[str, list[dict[str, Any]]]:
     audited, earlier = evidence.audited, earlier_parts(by_slice(evidence.earlier))
     slices = {name: part for name, part in by_slice(audited).items() if len(part) < len(audited)}
@@ -81,7 +83,7 @@ def _parts(
     }
 
 
-def _versions(evidence: Evidence, baselines: Baselines) -> list[dict[str, Any]]:
+def _versions(evidence: AccuracyEvidence, baselines: Baselines) -> list[dict[str, Any]]:
     """Return what audits say about each version that answered in the deciding windows."""
     return [
         {
@@ -93,7 +95,7 @@ def _versions(evidence: Evidence, baselines: Baselines) -> list[dict[str, Any]]:
     ]
 
 
-def _windows(evidence: Evidence) -> list[dict[str, Any]]:
+def _windows(evidence: AccuracyEvidence) -> list[dict[str, Any]]:
     """Return each window again with the labels that came since, the newest first."""
     return [
         {
@@ -115,7 +117,7 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _decided(deciding: Estimate | None, limits: Limits) -> dict[str, Any]:
+def _decided(deciding: Estimate | None, limits: AccuracyLimits) -> dict[str, Any]:
     compared = {
         "interval_confidence": CONFIDENCE_LEVEL,
         "baseline_accuracy": limits.baseline,
@@ -133,7 +135,7 @@ def _decided(deciding: Estimate | None, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _counts(evidence: Evidence) -> dict[str, Any]:
+def _counts(evidence: AccuracyEvidence) -> dict[str, Any]:
     return {
         "since": evidence.span.since.isoformat(),
         "until": evidence.span.until.isoformat(),
@@ -146,7 +148,7 @@ def _counts(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _said(deciding: Estimate | None, limits: Limits, evidence: Evidence) -> str:
+def _said(deciding: Estimate | None, limits: AccuracyLimits, evidence: AccuracyEvidence) -> str:
     if deciding is None:
         verdicts = evidence.verdict_count
         alone = f"; verdicts of users alone are biased (there are {verdicts:,})" if verdicts else ""

@@ -11,7 +11,7 @@ _NEAREST = 1 / 3
 
 
 @dataclass(frozen=True)
-class Limits:
+class AccuracyLimits:
     """What an estimate is compared with.
 
     Attributes:
@@ -30,7 +30,7 @@ class Limits:
         return 0.0 if self.baseline is None else self.baseline - self.max_drop
 
 
-def verdict_on(estimate: Estimate | None, limits: Limits, part_fell: bool) -> ReportVerdict:
+def verdict_on(estimate: Estimate | None, limits: AccuracyLimits, part_fell: bool) -> ReportVerdict:
     """Return ALERT if the whole interval is below the limit, and OK if the accuracy is not.
 
     In between, with too few audits or without a baseline, the evidence is INSUFFICIENT.
@@ -47,7 +47,7 @@ def verdict_on(estimate: Estimate | None, limits: Limits, part_fell: bool) -> Re
     return ReportVerdict.OK if estimate.accuracy >= limits.lowest else ReportVerdict.INSUFFICIENT
 
 
-def more_audits_needed(estimate: Estimate | None, limits: Limits) -> int:
+def more_audits_needed(estimate: Estimate | None, limits: AccuracyLimits) -> int:
     """Return about how many more audits would show on which side of the limit the accuracy is.
 
     It is 0 if the interval shows it already, or if there is no baseline. Without an estimate, it is

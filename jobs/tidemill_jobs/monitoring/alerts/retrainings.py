@@ -5,13 +5,13 @@ from datetime import datetime
 
 from tidemill_core.domain.job import RETRAIN, JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.pause import ReleasesPaused
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.settings import AlertSettings
 from tidemill_core.storage.storage import Storage
 from tidemill_jobs.monitoring.alerts.raising import RETRAINING, raise_alert, resolve_alert
 
 _ENDED = (JobRunState.FAILED, JobRunState.SUCCEEDED)
-_PAUSED = "RELEASES_PAUSED"
 
 
 def watch_retrainings(storage: Storage, settings: AlertSettings, task: str, now: datetime) -> None:
@@ -24,7 +24,7 @@ def watch_retrainings(storage: Storage, settings: AlertSettings, task: str, now:
         StorageUnavailable: the database does not answer.
     """
     run = storage.jobs.latest(RETRAIN, task, _ENDED)
-    if run is None or run.error.startswith(_PAUSED):
+    if run is None or run.error.startswith(ReleasesPaused.reason):
         return
     reported = storage.alerts.reported_run(task, RETRAINING)
     problem = _problem(run)

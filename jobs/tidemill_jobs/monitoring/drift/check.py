@@ -20,8 +20,8 @@ from tidemill_jobs.monitoring.drift.signals import Samples, counted_signals, des
 from tidemill_jobs.monitoring.drift.texts import read_texts
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
-    Finding,
-    Subject,
+    CheckFinding,
+    ReportSubject,
     champion_manifest,
     report,
 )
@@ -45,11 +45,11 @@ def run(context: JobContext) -> Result:
     if manifest is None:
         return NO_CHAMPION
     finding = _find(context, manifest)
-    subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
+    subject = ReportSubject(context.task, KIND, manifest.version, context.run_id, now)
     return report(storage, context.settings.alerts, subject, finding)
 
 
-def _find(context: JobContext, manifest: ModelManifest) -> Finding:
+def _find(context: JobContext, manifest: ModelManifest) -> CheckFinding:
     storage, monitoring = context.storage, context.settings.monitoring
     since = context.clock() - timedelta(hours=monitoring.window_hours)
     window = PredictionWindow(context.task, manifest.version, since)
@@ -64,7 +64,7 @@ def _find(context: JobContext, manifest: ModelManifest) -> Finding:
         "reference_count": int(labels.reference.sum()),
     }
     if labels.note:
-        return Finding(ReportVerdict.INSUFFICIENT, labels.note, details)
+        return CheckFinding(ReportVerdict.INSUFFICIENT, labels.note, details)
     context.progress(0.2, f"reading texts of {counted(count, 'prediction')}")
     texts = read_texts(context, manifest, window, count)
     context.progress(0.7, "comparing the predictions with the reference")
@@ -73,10 +73,12 @@ def _find(context: JobContext, manifest: ModelManifest) -> Finding:
     newest, _ = storage.reports.page(context.task, "accuracy", Page(size=1))
     cost = accuracy_cost(newest, manifest, since, confidences)
     topics = {"new_topics": list(texts.topics)}
-    return Finding(judged.verdict, judged.summary, {**details, **judged.details, **topics, **cost})
+    return CheckFinding(
+        judged.verdict, judged.summary, {**details, **judged.details, **topics, **cost}
+    )
 
 
-def judge(signals: Sequence[Samples], subject: str, level: float) -> Finding:
+def judge(signals: Sequence[Samples], subject: str, level: float) -> CheckFinding:
     """Judge all signals of a task together.
 
     Args:
@@ -93,7 +95,9 @@ def judge(signals: Sequence[Samples], subject: str, level: float) -> Finding:
     found = {id(each): pair for each, *pair in zip(judged, shifts, verdicts, strict=True)}
     details = [described(each, *found.get(id(each), (None, False))) for each in signals]
     verdict = ReportVerdict.ALERT if any(verdicts) else ReportVerdict.OK
-    return Finding(verdict, _summary(details), {"signals": details, "false_alarm_level": level})
+    return CheckFinding(
+        verdict, _summary(details), {"signals": details, "false_alarm_level": level}
+    )
 
 
 def _seed(subject: str, samples: Samples) -> int:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidemill_core.counted import counted
 from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
-from tidemill_jobs.release.trial import Answers, Trial
+from tidemill_jobs.release.trial import LabeledAnswers, Trial
 from tidemill_jobs.training.evaluate import calibration_error, reliability
 
 _DRAWS = 100
@@ -25,7 +25,7 @@ def calibration(trial: Trial) -> Finding:
     return judge_calibration(trial.answers, trial.limits.gate.max_calibration_error)
 
 
-def judge_calibration(answers: Answers, largest: float) -> Finding:
+def judge_calibration(answers: LabeledAnswers, largest: float) -> Finding:
     """Compare the calibration error of some answers with the largest that is allowed."""
     if len(answers.targets) < MIN_ROWS:
         return not_applicable(f"fewer than {MIN_ROWS} hold-out rows")

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
-from tidemill_jobs.release.trial import Answers, Trial
+from tidemill_jobs.release.trial import LabeledAnswers, Trial
 
 ERROR_RATE = 0.03
 """How often the paired test fails a candidate that is exactly as good as the champion."""
@@ -52,7 +52,7 @@ def _without_hold_out(trial: Trial, least: float) -> Finding:
     return not_applicable(f"{missing}, and no other model could answer")
 
 
-def _confusion(answers: Answers, labels: Sequence[str]) -> list[dict[str, Any]]:
+def _confusion(answers: LabeledAnswers, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Return how often each label was answered with each label, if ever."""
     named = [answers.labels[index] for index in answers.predicted]
     pairs = Counter(zip(labels, named, strict=True))

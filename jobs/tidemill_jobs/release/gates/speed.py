@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Pace:
+class Speed:
     """How fast a version answers in Triton.
 
     Attributes:
@@ -48,9 +48,9 @@ class Times:
     batches: npt.NDArray[np.float64]
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Speed:
         """The version's pace by these times."""
-        return Pace(1e3 * float(np.median(self.singles)), _BATCH_ROWS / float(self.batches.min()))
+        return Speed(1e3 * float(np.median(self.singles)), _BATCH_ROWS / float(self.batches.min()))
 
     def fastest(self, other: "Times") -> "Times":
         """Return the shorter of each call's two times."""
@@ -120,7 +120,7 @@ def speed(trial: Trial) -> Finding:
     return limit(ratio, allowed, reason, details)
 
 
-def quiet_paces(send: Callable[[], Sequence[Times]], allowed: float) -> list[Pace]:
+def quiet_paces(send: Callable[[], Sequence[Times]], allowed: float) -> list[Speed]:
     """Return the paces of a version and the champion on a machine without other work.
 
     The fastest of a call's times in up to five rounds counts, as in `quiet_p99_ms`.
@@ -144,7 +144,7 @@ def _network(model: PublishedModel) -> str:
     return "" if training is None else training.network
 
 
-def slowdown(ours: Pace, theirs: Pace) -> float:
+def slowdown(ours: Speed, theirs: Speed) -> float:
     """Return how many times as long the slower of single calls and batches takes."""
     return max(ours.p50_ms / theirs.p50_ms, theirs.rows_per_second / ours.rows_per_second)
 

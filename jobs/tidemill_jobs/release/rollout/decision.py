@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import isfinite
 
 from tidemill_core.counted import counted
-from tidemill_core.domain.rollout import Evidence, Pair
+from tidemill_core.domain.rollout import BothCounts, RolloutEvidence
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_jobs.release.rollout.ratio import Share, ratio_interval
 
@@ -51,7 +51,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RolloutDecision:
     """What a check does, and why.
 
     Attributes:
@@ -82,7 +82,9 @@ class Findings:
     slow: float
 
 
-def decide(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: datetime) -> Decision:
+def decide(
+    stage: Stage, evidence: RolloutEvidence, settings: RolloutSettings, now: datetime
+) -> RolloutDecision:
     """Return what to do with a version in shadow or canary. It only depends on the arguments.
 
     Harm rolls it back at any time, also during a pause. Otherwise it goes forward once it had its
@@ -92,7 +94,7 @@ def decide(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: dat
     figures = _figures(found, evidence)
     following = next(step for step in settings.steps if step > stage.percent)
     if harm := _harm(found, evidence, settings.step_answers):
-        return Decision(Action.ROLL_BACK, harm, 0, figures)
+        return RolloutDecision(Action.ROLL_BACK, harm, 0, figures)
     action, reason, percent = Action.HOLD, _waits_for(stage, evidence, settings, now), stage.percent
     if stage.paused:
         reason = "paused"
@@ -106,12 +108,12 @@ def decide(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: dat
         reason = f"no worse so far: {_summary(found, evidence)}"
     elif not reason and found.wrong[1] < settings.max_wrong_ratio:
         action, reason = Action.PROMOTE, f"good enough: {_summary(found, evidence)}"
-    return Decision(
+    return RolloutDecision(
         action, reason or f"needs more verdicts: {_summary(found, evidence)}", percent, figures
     )
 
 
-def _test(evidence: Evidence) -> Findings:
+def _test(evidence: RolloutEvidence) -> Findings:
     timed, slow = evidence.timed.candidate, evidence.slow.candidate
     return Findings(
         wrong=ratio_interval(_shares(evidence.wrong), _EACH),
@@ -120,14 +122,14 @@ def _test(evidence: Evidence) -> Findings:
     )
 
 
-def _shares(counts: Mapping[int, Pair]) -> list[Share]:
+def _shares(counts: Mapping[int, BothCounts]) -> list[Share]:
     return [
         Share(percent / _ALL, pair.candidate, pair.candidate + pair.champion)
         for percent, pair in counts.items()
     ]
 
 
-def _harm(found: Findings, evidence: Evidence, least_answers: int) -> str:
+def _harm(found: Findings, evidence: RolloutEvidence, least_answers: int) -> str:
     """Return what shows that the candidate is worse than the champion; empty if nothing does."""
     if found.wrong[0] > 1:
         return f"worse: {_summary(found, evidence)}"
@@ -146,7 +148,9 @@ def _harm(found: Findings, evidence: Evidence, least_answers: int) -> str:
     return f"slow: {slow:.1%} of its answers, and {usual:.1%} of the champion's, miss the objective"
 
 
-def _waits_for(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: datetime) -> str:
+def _waits_for(
+    stage: Stage, evidence: RolloutEvidence, settings: RolloutSettings, now: datetime
+) -> str:
     """Return what this step still waits for; empty if it has had its time and answers."""
     if not stage.loaded:
         return "Triton has not loaded it yet"
@@ -158,7 +162,9 @@ def _waits_for(stage: Stage, evidence: Evidence, settings: RolloutSettings, now:
     return ""
 
 
-def _bound(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: datetime) -> str:
+def _bound(
+    stage: Stage, evidence: RolloutEvidence, settings: RolloutSettings, now: datetime
+) -> str:
     """Return the bound that a rollout has reached; empty if it has reached none."""
     if now - stage.start_time >= timedelta(hours=settings.max_hours):
         return f"{settings.max_hours:g} h"
@@ -166,17 +172,17 @@ def _bound(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: dat
     return counted(answers, "answer") if answers >= settings.max_answers else ""
 
 
-def _exposed(evidence: Evidence) -> int:
+def _exposed(evidence: RolloutEvidence) -> int:
     """Return how many answers callers got from the candidate."""
     return sum(count for percent, count in evidence.answers.items() if percent)
 
 
-def _sum(counts: Mapping[int, Pair]) -> Pair:
+def _sum(counts: Mapping[int, BothCounts]) -> BothCounts:
     pairs = counts.values()
-    return Pair(sum(p.candidate for p in pairs), sum(p.champion for p in pairs))
+    return BothCounts(sum(p.candidate for p in pairs), sum(p.champion for p in pairs))
 
 
-def _summary(found: Findings, evidence: Evidence) -> str:
+def _summary(found: Findings, evidence: RolloutEvidence) -> str:
     wrong, (low, high) = _sum(evidence.wrong), found.wrong
     if not evidence.judged:
         return "no answer is judged yet"
@@ -189,7 +195,7 @@ def _summary(found: Findings, evidence: Evidence) -> str:
     )
 
 
-def _figures(found: Findings, evidence: Evidence) -> dict[str, float]:
+def _figures(found: Findings, evidence: RolloutEvidence) -> dict[str, float]:
     wrong = _sum(evidence.wrong)
     figures = {
         "wrong_ratio_low": found.wrong[0],

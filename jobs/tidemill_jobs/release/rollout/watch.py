@@ -16,13 +16,13 @@ from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.rollout_evidence import Comparison, read_evidence
 from tidemill_core.storage.rollouts import RolloutRunning
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.monitoring.reporting import Finding, Subject, report
-from tidemill_jobs.release.rollout.decision import Action, Decision, Stage, decide
+from tidemill_jobs.monitoring.reporting import CheckFinding, ReportSubject, report
+from tidemill_jobs.release.rollout.decision import Action, RolloutDecision, Stage, decide
 
 ROUTED_AFTER = timedelta(seconds=2)
 """Time after which all fronts have noticed a change of traffic; they take a quarter of a second."""
 _CANARIES = "waits until the canaries that a person set are gone"
-_STARTING = Decision(Action.ADVANCE, "passed the gates", 0, {})
+_STARTING = RolloutDecision(Action.ADVANCE, "passed the gates", 0, {})
 
 
 def run(context: JobContext) -> Result:
@@ -50,7 +50,7 @@ def run(context: JobContext) -> Result:
     try:
         _apply(context, rollout, version, decision)
     except RolloutRunning:  # a person set a canary meanwhile
-        decision = Decision(Action.HOLD, _CANARIES, 0, {})
+        decision = RolloutDecision(Action.HOLD, _CANARIES, 0, {})
     return {
         "decision": str(decision.action),
         "reason": decision.reason,
@@ -80,7 +80,7 @@ def _close(
     same = deployment.champion == rollout.champion
     if state is RolloutState.ROLLED_BACK and deployment.actor == ROLLOUT and same:
         # The check that rolled it back died before it could raise the alert.
-        found = Decision(Action.ROLL_BACK, reason, 0, {})
+        found = RolloutDecision(Action.ROLL_BACK, reason, 0, {})
         _report(context, rollout.version, found, context.clock())
     context.storage.rollouts.close(rollout, state, reason, context.clock())
     result = {"decision": "ENDED", "reason": reason, "model_version": rollout.version}
@@ -89,11 +89,11 @@ def _close(
 
 def _decision(
     context: JobContext, rollout: Rollout, version: ModelVersion, deployment: Deployment
-) -> Decision:
+) -> RolloutDecision:
     task, storage, settings = context.task, context.storage, context.settings
     if deployment.champion != rollout.champion:
         reason = f"version {deployment.champion} became champion, so the comparison ended"
-        return Decision(Action.STOP, reason, 0, {"champion": deployment.champion})
+        return RolloutDecision(Action.STOP, reason, 0, {"champion": deployment.champion})
     percent = deployment.canaries.get(version.version, 0)
     stage = Stage(
         start_time=rollout.start_time or rollout.create_time,
@@ -113,7 +113,7 @@ def _decision(
     return decide(stage, evidence, rules, context.clock())
 
 
-def _start(stage: Stage, deployment: Deployment, now: datetime) -> Decision:
+def _start(stage: Stage, deployment: Deployment, now: datetime) -> RolloutDecision:
     """Return whether a version can become shadow now.
 
     No answer may count that a front gave by earlier canaries.
@@ -125,7 +125,7 @@ def _start(stage: Stage, deployment: Deployment, now: datetime) -> Decision:
         waits = "waits until all fronts have noticed the last change of traffic"
     elif not stage.loaded:
         waits = "waits until Triton has loaded it"
-    return Decision(Action.HOLD, waits, 0, {}) if waits else _STARTING
+    return RolloutDecision(Action.HOLD, waits, 0, {}) if waits else _STARTING
 
 
 def _is_loaded(context: JobContext, version: ModelVersion) -> bool:
@@ -134,7 +134,7 @@ def _is_loaded(context: JobContext, version: ModelVersion) -> bool:
 
 
 def _apply(
-    context: JobContext, rollout: Rollout, version: ModelVersion, decision: Decision
+    context: JobContext, rollout: Rollout, version: ModelVersion, decision: RolloutDecision
 ) -> None:
     """Change the traffic, then report it, then end the rollout if it has ended."""
     if decision.action is Action.HOLD:
@@ -153,7 +153,7 @@ def _apply(
         context.storage.rollouts.close(rollout, state, decision.reason, now)
 
 
-def _traffic(deployment: Deployment | None, number: int, decision: Decision) -> Traffic:
+def _traffic(deployment: Deployment | None, number: int, decision: RolloutDecision) -> Traffic:
     """Return the traffic that follows a decision; other shadows and canaries stay."""
     if deployment is None:
         return Traffic()
@@ -166,17 +166,17 @@ def _traffic(deployment: Deployment | None, number: int, decision: Decision) -> 
     return Traffic(canaries, shadows)
 
 
-def _report(context: JobContext, number: int, decision: Decision, now: datetime) -> None:
+def _report(context: JobContext, number: int, decision: RolloutDecision, now: datetime) -> None:
     verdicts = {
         Action.ROLL_BACK: ReportVerdict.ALERT,
         Action.STOP: ReportVerdict.INSUFFICIENT,
     }
     step = f"{decision.percent} % of the callers" if decision.percent else "a shadow"
     event = {Action.ADVANCE: step, Action.PROMOTE: "champion"}.get(decision.action, "rolled back")
-    finding = Finding(
+    finding = CheckFinding(
         verdicts.get(decision.action, ReportVerdict.OK),
         f"version {number}: {event}; {decision.reason}",
         {"percent": decision.percent, **decision.figures},
     )
-    subject = Subject(context.task, ROLLOUT, number, context.run_id, now)
+    subject = ReportSubject(context.task, ROLLOUT, number, context.run_id, now)
     report(context.storage, context.settings.alerts, subject, finding)

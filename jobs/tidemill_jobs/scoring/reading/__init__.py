@@ -7,7 +7,7 @@ from tidemill_jobs.data.sources.files.stored_file import stored_files
 from tidemill_jobs.scoring.reading.csv_rows import read_csv
 from tidemill_jobs.scoring.reading.json_rows import read_json_lines
 from tidemill_jobs.scoring.reading.parquet_rows import read_parquet
-from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted
+from tidemill_jobs.scoring.reading.row import RowBatch, Wanted
 from tidemill_jobs.scoring.reading.table_rows import read_table
 
 __all__ = ["RowBatch", "Wanted", "read_rows"]

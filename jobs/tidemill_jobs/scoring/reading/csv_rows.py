@@ -9,8 +9,9 @@ from tidemill_jobs.data.sources.files.csv_lines import column_index, delimiter_o
 from tidemill_jobs.data.sources.files.csv_records import Shape, records, sound_records
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
+from tidemill_jobs.data.sources.source import BROKEN_QUOTES, WRONG_COLUMN_COUNT
 from tidemill_jobs.scoring.reading.lines import batches
-from tidemill_jobs.scoring.reading.rows import Row, RowBatch, Wanted, check_distinct, row_of
+from tidemill_jobs.scoring.reading.row import Row, RowBatch, Wanted, check_distinct, row_of
 
 _CURE = "separate the columns with commas in a .csv file, and with tabs in a .tsv file"
 
@@ -61,7 +62,7 @@ class _Reader:
 
     def _found(self, fields: list[str] | None, line: int) -> Row:
         if fields is None or len(fields) != self.shape.columns:
-            problem = "BROKEN_QUOTES" if fields is None else "WRONG_COLUMN_COUNT"
+            problem = BROKEN_QUOTES if fields is None else WRONG_COLUMN_COUNT
             return Row(f"{self.part}:{line}", {}, "", problem)
         return self._row(fields, line)
 

@@ -8,9 +8,9 @@ from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.files.json_lines import JsonLines
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
-from tidemill_jobs.data.sources.source import WRONG_TYPE
+from tidemill_jobs.data.sources.source import BROKEN_JSON, WRONG_TYPE
 from tidemill_jobs.scoring.reading.lines import batches
-from tidemill_jobs.scoring.reading.rows import Row, RowBatch, Wanted, row_of
+from tidemill_jobs.scoring.reading.row import Row, RowBatch, Wanted, row_of
 
 
 def read_json_lines(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
@@ -40,7 +40,7 @@ def _row(origin: str, line: str, text: str) -> Row:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
-        return Row(origin, {}, "", "BROKEN_JSON")
+        return Row(origin, {}, "", BROKEN_JSON)
     if not isinstance(values, dict):
         return Row(origin, {}, "", WRONG_TYPE)
     return row_of(origin, values, values.get(text))

@@ -6,7 +6,8 @@ from typing import IO
 
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
-from tidemill_jobs.scoring.reading.rows import Row, RowBatch
+from tidemill_jobs.data.sources.source import LINE_TOO_LONG
+from tidemill_jobs.scoring.reading.row import Row, RowBatch
 
 Take = Callable[[Block], tuple[Sequence[Row], int]]
 """Returns the rows of a block, and how many of its lines they use."""
@@ -28,7 +29,7 @@ def batches(
         if block is None:
             if stream.take_long_line() is None:
                 break
-            yield RowBatch([Row(f"{file.part}:{number}", {}, "", "LINE_TOO_LONG")], 0.0)
+            yield RowBatch([Row(f"{file.part}:{number}", {}, "", LINE_TOO_LONG)], 0.0)
             continue
         rows, count = take(block)
         if count == 0 and stream.is_ended:

@@ -12,7 +12,7 @@ from tidemill_jobs.data.sources.files.parquet_file import (
     rows_at_once,
 )
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
-from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, check_distinct, row_of
+from tidemill_jobs.scoring.reading.row import RowBatch, Wanted, check_distinct, row_of
 
 
 def read_parquet(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:

@@ -11,7 +11,7 @@ from tidemill_core.row_places import DatabasePlace
 from tidemill_jobs.data.sources.errors import MissingColumn
 from tidemill_jobs.data.sources.sql.connection import connected
 from tidemill_jobs.data.sources.sql.query import single_query
-from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, check_distinct, row_of
+from tidemill_jobs.scoring.reading.row import RowBatch, Wanted, check_distinct, row_of
 
 _ROWS = 1_000
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tidemill_jobs.scoring.answers import Answers
+from tidemill_jobs.scoring.answers import RowAnswers
 from tidemill_jobs.scoring.chunks import Chunk
 from tidemill_jobs.scoring.scorer import ServedVersion
 
 
 def answered_rows(
-    chunk: Chunk, answers: Answers, version: ServedVersion
+    chunk: Chunk, answers: RowAnswers, version: ServedVersion
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a chunk with the prediction's columns."""
     ids = answers.prediction_ids

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tidemill_core.durable import cause
+from tidemill_core.durable import NotWritten, cause
 from tidemill_core.errors import DataError
 
 PREDICTION_COLUMNS = pa.schema(
@@ -84,4 +84,4 @@ def write_errors(place: str) -> Iterator[None]:
 def not_written(place: str, detail: str) -> DataError:
     """Return the error for an output that cannot be written."""
     advice = "fix that and run it again: what was scored is kept"
-    return DataError("NOT_WRITTEN", f"{place} cannot be written: {detail}; {advice}")
+    return NotWritten(place, detail, advice)

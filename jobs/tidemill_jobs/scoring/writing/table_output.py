@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from tidemill_core.errors import DataError
-from tidemill_core.row_places import DatabasePlace
+from tidemill_core.row_places import DatabasePlace, UnknownFormat
 from tidemill_jobs.data.sources.sql.connection import quote_reserved
 from tidemill_jobs.scoring.writing.formats import ParquetWriter
 from tidemill_jobs.scoring.writing.output import OutputExists, Values, not_written, write_errors
@@ -40,7 +39,7 @@ class TableOutput:
         if self._engine.dialect.name not in ("sqlite", "postgresql"):
             # Others end a transaction when a table is made.
             problem = f"{self._engine.dialect.name} is not supported as an output"
-            raise DataError("UNKNOWN_FORMAT", f"{problem}; write to SQLite, PostgreSQL or a file")
+            raise UnknownFormat(f"{problem}; write to SQLite, PostgreSQL or a file")
         if self.exists() and not overwrite:
             raise OutputExists(self._shown)
 

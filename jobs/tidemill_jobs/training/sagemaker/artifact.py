@@ -11,8 +11,15 @@ MAX_BYTES = 8 << 30
 """Most bytes of the unpacked files together."""
 
 
+class SagemakerResultInvalid(DataError):
+    """The result of a training that cannot be used."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("SAGEMAKER_RESULT_INVALID", what)
+
+
 def _wrong(found: str) -> DataError:
-    return DataError("SAGEMAKER_RESULT_INVALID", f"the training's model.tar.gz {found}")
+    return SagemakerResultInvalid(f"the training's model.tar.gz {found}")
 
 
 def unpack(archive: Path, folder: Path, names: Collection[str], most: int = MAX_BYTES) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 
-from tidemill_core.errors import ConfigurationError, DataError, TidemillError, Unavailable
+from tidemill_core.errors import ConfigurationError, TidemillError, Unavailable
 from tidemill_core.extras import installation
 from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.sagemaker import contract
-from tidemill_jobs.training.sagemaker.artifact import unpack
+from tidemill_jobs.training.sagemaker.artifact import SagemakerResultInvalid, unpack
 
 MAX_SECONDS = 24 * 3600
 """SageMaker stops a training after this long."""
@@ -195,5 +195,5 @@ def _download(s3: Any, uri: str, archive: Path) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
     if size > MAX_ARCHIVE_BYTES:
-        raise DataError("SAGEMAKER_RESULT_INVALID", f"{uri} has {size} bytes, which is too large")
+        raise SagemakerResultInvalid(f"{uri} has {size} bytes, which is too large")
     s3.download_file(bucket, key, str(archive))

@@ -15,7 +15,7 @@ _MOST = 100
 
 
 @dataclass(frozen=True)
-class Choice:
+class PairChoice:
     """A choice; empty if none is made.
 
     Attributes:
@@ -37,7 +37,7 @@ class Choice:
 
 async def show(visit: Visit) -> Response:
     """Show a pair that this person has not judged, and a form for a new one."""
-    return await _page(visit, Choice(), [])
+    return await _page(visit, PairChoice(), [])
 
 
 async def give(visit: Visit) -> Response:
@@ -46,20 +46,20 @@ async def give(visit: Visit) -> Response:
     choice, skipped = _choice(visit), visit.form.get("skipped", "").split()
     if choice.better == "skip":
         # Once all have been skipped, they come again.
-        return await _page(visit, Choice(), [*skipped, choice.pair_id][1 - _MOST :])
+        return await _page(visit, PairChoice(), [*skipped, choice.pair_id][1 - _MOST :])
     return await _page(visit, choice, skipped)
 
 
 async def undo(visit: Visit) -> Response:
     """Show the pair of the held choice again, and forget the choice."""
     skipped = visit.form.get("skipped", "").split()
-    return await _page(visit, Choice(), skipped, _choice(visit, "held_"))
+    return await _page(visit, PairChoice(), skipped, _choice(visit, "held_"))
 
 
 async def store(visit: Visit) -> Response:
     """Store the choice that the page holds."""
     await _submit(visit, _choice(visit, "held_"))
-    return visit.show("_held_pair.html", held=Choice())
+    return visit.show("_held_pair.html", held=PairChoice())
 
 
 async def own(visit: Visit) -> Response:
@@ -77,7 +77,7 @@ async def own(visit: Visit) -> Response:
 
 
 async def _page(
-    visit: Visit, held: Choice, skipped: list[str], first: Choice | None = None
+    visit: Visit, held: PairChoice, skipped: list[str], first: PairChoice | None = None
 ) -> Response:
     most = min(len(skipped) + 2, _MOST)
     request = pb.NextPreferencePairsRequest(
@@ -86,7 +86,7 @@ async def _page(
     path = "FeedbackService/NextPreferencePairs"
     answer = await visit.ask(path, request, pb.NextPreferencePairsResponse)
     found = [
-        Choice(each.pair_id, each.prompt, each.first, each.second)
+        PairChoice(each.pair_id, each.prompt, each.first, each.second)
         for each in answer.pairs
         if each.pair_id != held.pair_id
     ]
@@ -100,12 +100,12 @@ async def _page(
     )
 
 
-def _choice(visit: Visit, prefix: str = "") -> Choice:
+def _choice(visit: Visit, prefix: str = "") -> PairChoice:
     names = ("pair_id", "prompt", "left", "right", "better", "reason")
-    return Choice(*(visit.form.get(f"{prefix}{name}", "") for name in names))
+    return PairChoice(*(visit.form.get(f"{prefix}{name}", "") for name in names))
 
 
-async def _submit(visit: Visit, choice: Choice) -> None:
+async def _submit(visit: Visit, choice: PairChoice) -> None:
     if not choice.better:
         return
     is_left = choice.better == "left"

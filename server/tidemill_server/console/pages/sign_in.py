@@ -7,6 +7,7 @@ from tidemill_server.console.navigation import ROOT
 from tidemill_server.console.routes import get, keep, post
 from tidemill_server.console.session import MAX_CREDENTIAL_LENGTH, new_session, renamed
 from tidemill_server.console.visit import Visit
+from tidemill_server.security.gatekeeper import MalformedCredential, MissingCredential
 
 MAX_NAME_LENGTH = 200
 
@@ -22,9 +23,9 @@ async def sign_in(visit: Visit) -> Response:
     session = new_session(credential)
     try:
         if not credential:
-            raise Unauthenticated("MISSING_CREDENTIAL", "enter an API key")
+            raise MissingCredential("enter an API key")
         if len(credential) > MAX_CREDENTIAL_LENGTH:
-            raise Unauthenticated("MALFORMED_CREDENTIAL", "this is too long for an API key")
+            raise MalformedCredential("this is too long for an API key")
         await visit.console.pipeline.gatekeeper.identify(session.metadata)
     except Unauthenticated as error:
         return visit.show("sign_in.html", 401, error=str(error))

@@ -11,13 +11,13 @@ from tests.contract.storage.values import prediction
 from tests.integration.jobs.release.conftest import Loop, Trained, failed
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.domain.model import ModelState
-from tidemill_core.domain.pause import ReleasePause
+from tidemill_core.domain.pause import ReleasePause, ReleasesPaused
 from tidemill_core.domain.rollout import RolloutState
 from tidemill_core.settings import GateSettings
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.release.candidate import Candidate
-from tidemill_jobs.release.decide import ReleasesPaused, judged
+from tidemill_jobs.release.decide import judged
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 
 _SECOND = timedelta(seconds=1)

@@ -6,7 +6,7 @@ from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
 from tidemill_core.storage.database import Page
-from tidemill_jobs.release.rollout.queue import queue_rollouts
+from tidemill_jobs.release.rollout.queueing import queue_rollouts
 
 STARTED = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.settings import FeedbackSettings
-from tidemill_jobs.feedback.retrain_policy import Evidence, retrain_reason
+from tidemill_jobs.feedback.retrain_policy import RetrainEvidence, retrain_reason
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = FeedbackSettings(retrain_after=10, retrain_max_age_days=30)
@@ -39,7 +39,7 @@ def _run(start: datetime) -> JobRun:
 
 
 TWO_DAYS_AGO = _run(_ago(days=2))
-QUIET = Evidence(9, TWO_DAYS_AGO, TWO_DAYS_AGO, None, None)
+QUIET = RetrainEvidence(9, TWO_DAYS_AGO, TWO_DAYS_AGO, None, None)
 ALERT = Alert("a", "r", "support", "accuracy", "accuracy 0.70, limit 0.87", _ago(hours=3))
 
 

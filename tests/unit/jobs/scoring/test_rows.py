@@ -11,7 +11,7 @@ import pytest
 from tidemill_core.errors import DataError
 from tidemill_core.row_places import PrivateFolders
 from tidemill_jobs.scoring.reading import read_rows
-from tidemill_jobs.scoring.reading.rows import Wanted
+from tidemill_jobs.scoring.reading.row import Wanted
 
 COLUMNS = 150_000
 

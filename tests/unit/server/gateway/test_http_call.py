@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tidemill.v1.prediction_service_pb2 import DESCRIPTOR, StreamPredictRequest
 from tidemill_server.gateway.http_call import HttpCall
 from tidemill_server.gateway.operation import operation_of
+from tidemill_server.gateway.own_names import Site
 from tidemill_server.gateway.routes import ROUTES
-from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.methods import methods_of
 from tidemill_server.transports.room import Room, Share
 

@@ -31,7 +31,12 @@ from tidemill_jobs.data.sources.raw_rows import (
     is_utf8,
     names_by_role,
 )
-from tidemill_jobs.data.sources.source import NOT_UTF8, ROWS
+from tidemill_jobs.data.sources.source import (
+    BROKEN_QUOTES,
+    NOT_UTF8,
+    ROWS,
+    WRONG_COLUMN_COUNT,
+)
 from tidemill_jobs.data.sources.times import as_time
 
 _LONG_NAME, _MANY_SPACES = 40, 2
@@ -101,9 +106,9 @@ class CsvLines:
         origin = f"{self._name}:{block.number + record.begin}"
         line, fields = block.lines[record.begin].rstrip("\r\n"), record.fields
         if fields is None:
-            return Unreadable(origin, "BROKEN_QUOTES", line)
+            return Unreadable(origin, BROKEN_QUOTES, line)
         if len(fields) != self._shape.columns:
-            return Unreadable(origin, "WRONG_COLUMN_COUNT", line)
+            return Unreadable(origin, WRONG_COLUMN_COUNT, line)
         values = {role: fields[at].strip(PADDING) for role, at in self._columns.items()}
         if not block.is_utf8 and not all(map(is_utf8, values.values())):
             return Unreadable(origin, NOT_UTF8, line)

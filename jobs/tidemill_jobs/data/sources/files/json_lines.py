@@ -17,7 +17,7 @@ from tidemill_jobs.data.sources.raw_rows import (
     is_utf8,
     names_by_role,
 )
-from tidemill_jobs.data.sources.source import NOT_UTF8, WRONG_TYPE
+from tidemill_jobs.data.sources.source import BROKEN_JSON, NOT_UTF8, WRONG_TYPE
 
 
 class JsonLines:
@@ -47,7 +47,7 @@ class JsonLines:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            return Unreadable(origin, "BROKEN_JSON", line)
+            return Unreadable(origin, BROKEN_JSON, line)
         if not isinstance(row, dict):
             return Unreadable(origin, WRONG_TYPE, line)
         return RawRow(origin, None, **{role: row.get(name) for role, name in self._names.items()})

@@ -16,6 +16,7 @@ from tidemill_jobs.data.sources.files.line_stream import LineStream
 from tidemill_jobs.data.sources.files.parquet_file import content_digest, read_parquet
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, Unreadable, unreadable_frame
+from tidemill_jobs.data.sources.source import LINE_TOO_LONG
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _next(stream: LineStream, lines: _LineReader, part: str) -> Piece | None:
         beginning = stream.take_long_line()
         if beginning is None:
             return None
-        row = Unreadable(f"{part}:{number}", "LINE_TOO_LONG", beginning)
+        row = Unreadable(f"{part}:{number}", LINE_TOO_LONG, beginning)
         return Piece(NOTHING.rows, unreadable_frame(part, [row]))
     piece, count = lines.read(block, part)
     if count == 0 and stream.is_ended:

@@ -7,13 +7,13 @@ from tidemill_core.storage.accuracy_totals import Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.baselines import Baselines
 from tidemill_jobs.monitoring.accuracy.deciding_window import windows_before
-from tidemill_jobs.monitoring.accuracy.evidence import Answers, Evidence
+from tidemill_jobs.monitoring.accuracy.evidence import AccuracyEvidence, JudgedVersion
 from tidemill_jobs.monitoring.accuracy.finding import find
-from tidemill_jobs.monitoring.accuracy.judging import Limits
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 WINDOWS = windows_before(NOW, 24)
-LIMITS = Limits(baseline=0.9, max_drop=0.03, fewest=30)
+LIMITS = AccuracyLimits(baseline=0.9, max_drop=0.03, fewest=30)
 BASELINES = Baselines(hold_out_rows=100, classes={}, versions={1: 0.9})
 
 
@@ -22,9 +22,9 @@ def _audited(label: str, **attributes: str) -> AuditedPrediction:
     return AuditedPrediction(1, "a", label, 0.9, "Predict", False, attributes, 20, time, 0.01, None)
 
 
-def _evidence(audits: list[AuditedPrediction]) -> Evidence:
-    return Evidence(
-        answers=Answers("support", 1, {}),
+def _evidence(audits: list[AuditedPrediction]) -> AccuracyEvidence:
+    return AccuracyEvidence(
+        answers=JudgedVersion("support", 1, {}),
         windows=WINDOWS,
         deciding=WINDOWS[:1],
         audits=audits,

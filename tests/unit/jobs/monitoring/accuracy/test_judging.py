@@ -12,10 +12,10 @@ from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.baselines import hold_out_accuracy, hold_out_classes
 from tidemill_jobs.monitoring.accuracy.deciding_window import choose, windows_before
 from tidemill_jobs.monitoring.accuracy.estimate import Estimate, wilson
-from tidemill_jobs.monitoring.accuracy.judging import Limits, more_audits_needed, verdict_on
+from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits, more_audits_needed, verdict_on
 from tidemill_jobs.monitoring.accuracy.prediction_powered import Audits, audit_estimate
 
-LIMITS = Limits(baseline=0.9, max_drop=0.03, fewest=30)
+LIMITS = AccuracyLimits(baseline=0.9, max_drop=0.03, fewest=30)
 NOW = datetime(2026, 3, 29, 12, tzinfo=UTC)
 PREDICTION = AuditedPrediction(1, "a", "a", 0.9, "Predict", False, {}, 0, NOW, 0.01, None)
 
@@ -45,7 +45,7 @@ def test_a_part_that_fell_is_an_alert() -> None:
     good, few = _estimate(95, 100), _estimate(20, 20)
     assert verdict_on(good, LIMITS, part_fell=True) is ReportVerdict.ALERT
     assert verdict_on(few, LIMITS, part_fell=True) is ReportVerdict.INSUFFICIENT
-    unknown = Limits(None, 0.03, 30)
+    unknown = AccuracyLimits(None, 0.03, 30)
     assert verdict_on(good, unknown, part_fell=True) is ReportVerdict.INSUFFICIENT
 
 

@@ -5,14 +5,14 @@ import pytest
 
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_jobs.release.gates.calibration import judge_calibration
-from tidemill_jobs.release.trial import Answers
+from tidemill_jobs.release.trial import LabeledAnswers
 
 
-def answers(rows: int, confidence: float, accuracy: float) -> Answers:
+def answers(rows: int, confidence: float, accuracy: float) -> LabeledAnswers:
     """Return answers with one confidence, of which a share is right."""
     probabilities = np.tile(np.array([[confidence, 1 - confidence]], np.float32), (rows, 1))
     right = np.arange(rows) < round(accuracy * rows)
-    return Answers(("a", "b"), probabilities, np.where(right, 0, 1))
+    return LabeledAnswers(("a", "b"), probabilities, np.where(right, 0, 1))
 
 
 @pytest.mark.parametrize("rows", [30, 1000])

@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidemill_core.domain.rollout import Evidence, Pair
+from tidemill_core.domain.rollout import BothCounts, RolloutEvidence
 from tidemill_core.settings.rollout import RolloutSettings
-from tidemill_jobs.release.rollout.decision import Action, Decision, Stage, decide
+from tidemill_jobs.release.rollout.decision import Action, RolloutDecision, Stage, decide
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SETTINGS = RolloutSettings()
-NOTHING = Evidence({}, {}, {}, 0, Pair(), Pair())
-GOOD = Evidence(
+NOTHING = RolloutEvidence({}, {}, {}, 0, BothCounts(), BothCounts())
+GOOD = RolloutEvidence(
     answers={0: 300, 5: 300, 25: 300, 50: 9_000},
-    choices={5: Pair(300, 5_700), 25: Pair(300, 900), 50: Pair(9_000, 9_000)},
-    wrong={50: Pair(700, 900)},
+    choices={5: BothCounts(300, 5_700), 25: BothCounts(300, 900), 50: BothCounts(9_000, 9_000)},
+    wrong={50: BothCounts(700, 900)},
     judged=18_000,
-    timed=Pair(9_900, 16_000),
-    slow=Pair(3, 5),
+    timed=BothCounts(9_900, 16_000),
+    slow=BothCounts(3, 5),
 )
 """Enough answers in each step, and fewer wrong answers than the champion."""
 
@@ -29,8 +29,8 @@ def _at(percent: int, **changes: object) -> Stage:
 
 
 def _after(
-    hours: float, stage: Stage, evidence: Evidence, settings: RolloutSettings = SETTINGS
-) -> Decision:
+    hours: float, stage: Stage, evidence: RolloutEvidence, settings: RolloutSettings = SETTINGS
+) -> RolloutDecision:
     return decide(stage, evidence, settings, START + timedelta(hours=hours))
 
 
@@ -57,7 +57,7 @@ def test_the_reason_before_the_first_verdict() -> None:
 
 def test_the_reason_without_a_wrong_answer_of_the_champion() -> None:
     """The ratio of wrong answers has no upper bound then, and the reason gives the lower one."""
-    wrong = {5: Pair(31, 0)}
+    wrong = {5: BothCounts(31, 0)}
     decision = _after(1, _at(5), replace(GOOD, wrong=wrong, judged=600))
     assert decision.action is Action.ROLL_BACK
     assert re.search(r"by the shares of callers at least \d+\.\d\d times as often", decision.reason)
@@ -66,7 +66,7 @@ def test_the_reason_without_a_wrong_answer_of_the_champion() -> None:
 def test_the_last_step_needs_proof() -> None:
     """At 50 % it is promoted once it is shown to be good enough, and waits before."""
     assert _after(1, _at(50), GOOD).action is Action.PROMOTE
-    undecided = replace(GOOD, wrong={50: Pair(70, 70)})
+    undecided = replace(GOOD, wrong={50: BothCounts(70, 70)})
     decision = _after(1, _at(50), undecided)
     assert decision.action is Action.HOLD
     assert decision.reason.startswith("needs more verdicts: 70 wrong answers")
@@ -93,9 +93,9 @@ def test_a_version_that_triton_does_not_serve_is_never_promoted() -> None:
     assert _after(72, stage, GOOD).action is Action.ROLL_BACK
 
 
-WORSE = replace(GOOD, wrong={5: Pair(30, 200)})
-FAILING = replace(GOOD, choices={5: Pair(0, 400)})
-SLOW = replace(GOOD, timed=Pair(300, 5_000), slow=Pair(15, 5))
+WORSE = replace(GOOD, wrong={5: BothCounts(30, 200)})
+FAILING = replace(GOOD, choices={5: BothCounts(0, 400)})
+SLOW = replace(GOOD, timed=BothCounts(300, 5_000), slow=BothCounts(15, 5))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ SLOW = replace(GOOD, timed=Pair(300, 5_000), slow=Pair(15, 5))
     [(WORSE, "worse: 30 wrong answers"), (FAILING, "calls fail"), (SLOW, "slow: 5.0%")],
 )
 @pytest.mark.parametrize("paused", [False, True])
-def test_harm_rolls_back_at_any_time(evidence: Evidence, reason: str, paused: bool) -> None:
+def test_harm_rolls_back_at_any_time(evidence: RolloutEvidence, reason: str, paused: bool) -> None:
     """Wrong, missing or slow answers end it in its first minute, also during a pause."""
     decision = _after(0.01, _at(5, paused=paused), evidence)
     assert decision.action is Action.ROLL_BACK
@@ -112,9 +112,9 @@ def test_harm_rolls_back_at_any_time(evidence: Evidence, reason: str, paused: bo
 
 def test_a_slow_machine_is_not_the_versions_fault() -> None:
     """Slow answers do not count while the champion's are as slow, nor before enough answers."""
-    both = replace(SLOW, slow=Pair(15, 200))
+    both = replace(SLOW, slow=BothCounts(15, 200))
     assert _after(0.01, _at(5), both).action is Action.HOLD
-    few = replace(SLOW, timed=Pair(100, 5_000))
+    few = replace(SLOW, timed=BothCounts(100, 5_000))
     assert _after(0.01, _at(5), few).action is Action.HOLD
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_core.errors import PermissionDenied
-from tidemill_server.gateway.site import Site
+from tidemill_server.gateway.own_names import Site
 
 LOCAL = Site("127.0.0.1", ("Mill.example",))
 EVERYWHERE = Site("0.0.0.0", ("mill.example",))  # noqa: S104 -- not bound
