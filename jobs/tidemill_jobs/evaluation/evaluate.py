@@ -13,7 +13,6 @@ from tidemill_core.domain.job import EVALUATE
 from tidemill_core.domain.job_parameters import EvaluateParameters, MissingInput, SameVersion
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.errors import DataError
-from tidemill_core.row_places import PrivateFolders
 from tidemill_core.text_repair import repair
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.sources.errors import NoRows
@@ -26,6 +25,7 @@ from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.pace import SharedTurns
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.reading.row import Row
+from tidemill_jobs.scoring.score import private_folders
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
 
 _SHOWN = 5
@@ -55,7 +55,8 @@ def run(context: JobContext) -> Result:
     place = without_secrets(asked.input)
     if not rows.seen:
         raise NoRows(place)
-    known = {current(label, _renames(context)) for label in versions[0].labels}
+    renames = context.task_settings.labels.rename
+    known = {current(label, renames) for label in versions[0].labels}
     _check_labels(place, rows, versions[0].number, known)
     return {"input": place, **_counts(rows, known), **_measures(rows, versions)}
 
@@ -91,10 +92,10 @@ def _answered(
 ) -> _Rows:
     """Ask each version about each labeled row."""
     rows = _Rows(answers=[[] for _ in versions], confidences=[[] for _ in versions])
-    limit, renames = context.task_settings.max_text_length, _renames(context)
+    limit, renames = context.task_settings.max_text_length, context.task_settings.labels.rename
     pace = SharedTurns(context.triton.answered_calls)
     wanted = Wanted(asked.text_column, asked.label_column)
-    private = PrivateFolders((context.settings.state_dir, context.settings.model_repository))
+    private = private_folders(context.settings)
     with ExitStack() as stack:
         scorers = [
             stack.enter_context(Scorer(version, context.triton, pace, limit))
@@ -189,7 +190,3 @@ def _measures(rows: _Rows, versions: Sequence[ServedVersion]) -> dict[str, Any]:
         return found[0]
     comparison = compare(*(each.right for each in judged))
     return {**found[0], "against": found[1], "comparison": asdict(comparison)}
-
-
-def _renames(context: JobContext) -> Renames:
-    return context.task_settings.labels.rename

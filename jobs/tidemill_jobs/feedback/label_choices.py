@@ -2,15 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from tidemill_core.domain.feedback import HoldReason, HoldState, JudgedPrediction
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.judged_predictions import judged_predictions
 from tidemill_core.storage.prediction_choices import disputed
 from tidemill_core.storage.predictions import PredictionStore, Span
-from tidemill_jobs.context import JobContext
+from tidemill_core.storage.storage import Storage
 from tidemill_jobs.feedback.review import MEMORY
 
 MAX_OF_A_CHOICE = 200
@@ -23,18 +25,18 @@ Choices = Mapping[str, Iterable[LabelRequest]]
 """Requests by the name of their choice, the most important first."""
 
 
-def choices(context: JobContext, span: Span) -> Choices:
+def choices(
+    storage: Storage, span: Span, uncertain: int, renames: Renames, now: datetime
+) -> Choices:
     """Return what people should label, in the order in which choices take turns.
 
     - `disagreements`: predictions on which sources contradict each other;
     - `held`: some of each attack's predictions, and of each source with a poor reputation;
     - `disputed`: answers that a challenger in the shadow gives differently;
     - `new_topics`: examples of the topics of the newest drift report, if it is new;
-    - `uncertain`: the smallest margins between the first two labels.
+    - `uncertain`: the smallest margins between the first two labels, at most so many.
     """
-    storage, labeling = context.storage, context.settings.labeling
-    renames, now = context.task_settings.labels.rename, context.clock()
-    judged = judged_predictions(storage.database, context.task, now - MEMORY, renames)
+    judged = judged_predictions(storage.database, span.task, now - MEMORY, renames)
     held = [each for each in judged if each.hold_state is HoldState.HELD]
     return {
         "disagreements": _contradictions(storage.predictions, held),
@@ -43,8 +45,8 @@ def choices(context: JobContext, span: Span) -> Choices:
             request_for(prediction, LabelReason.DISAGREEMENT, prediction.label, other)
             for prediction, other in disputed(storage.database, span, MAX_OF_A_CHOICE)
         ],
-        "new_topics": _new_topics(context, span),
-        "uncertain": _uncertain(storage.predictions, span, labeling.uncertain_per_run),
+        "new_topics": _new_topics(storage, span),
+        "uncertain": _uncertain(storage.predictions, span, uncertain),
     }
 
 
@@ -92,16 +94,16 @@ def _attacks(
                 yield request_for(prediction, LabelReason.SUSPECTED_ERROR, *labels)
 
 
-def _new_topics(context: JobContext, span: Span) -> Iterator[LabelRequest]:
+def _new_topics(storage: Storage, span: Span) -> Iterator[LabelRequest]:
     """Yield the examples of the newest drift report's topics, one of each topic in turn."""
-    newest, _ = context.storage.reports.page(context.task, "drift", Page(1))
+    newest, _ = storage.reports.page(span.task, "drift", Page(1))
     if not newest or newest[0].create_time < span.since:
         return
     topics = newest[0].details.get("new_topics", [])
     examples = [topic.get("example_prediction_ids", []) for topic in topics]
     for place in range(max(map(len, examples), default=0)):
         for ids in examples:
-            found = context.storage.predictions.get(ids[place]) if place < len(ids) else None
+            found = storage.predictions.get(ids[place]) if place < len(ids) else None
             if found is not None and found.text:
                 yield request_for(found, LabelReason.NEW_TOPIC, found.label)
 

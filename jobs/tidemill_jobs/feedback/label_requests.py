@@ -64,13 +64,15 @@ def run(context: JobContext) -> Result:
 
     drawn = _audits(storage.predictions, span, key, share, sampled, context.progress)
     audits = sum(map(add, drawn))
+    renames = context.task_settings.labels.rename
+    wanted = choices(storage, span, labeling.uncertain_per_run, renames, context.clock())
     return {
         **({"since": since.isoformat()} if since > _BEGINNING else {}),
         **({"until": span.until.isoformat()} if found or since > _BEGINNING else {}),
         "budget": budget,
         "audit_share": share,
         "audits": audits,
-        **spend(choices(context, span), budget - audits, add),
+        **spend(wanted, budget - audits, add),
     }
 
 

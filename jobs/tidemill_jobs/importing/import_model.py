@@ -68,17 +68,15 @@ def _import(context: JobContext, asked: ImportModelParameters, folder: Path) -> 
         data, names = training_data(rows), context.task_settings.labels
         known = {*dataset.label_counts, *names.accepted()}
         length = _length(asked, sandbox.fixed_length, read.tokenizer, data.train.texts)
-        encoder = TextEncoder(read.tokenizer.to_str(), length, _repair(context))
+        encoder = TextEncoder(
+            read.tokenizer.to_str(), length, TextRepair(redact=tuple(context.task_settings.redact))
+        )
         labels = task_labels(named.labels, known, set(data.train.labels), names.rename)
         opened = OpenedModel(sandbox, read.tokenizer, read.vocabulary.size, encoder, labels)
         precision = context.task_settings.abstain_for_precision
         made = imported(opened, data, precision, part(context.progress, 0.1, 0.9))
         candidate = _publish(context, opened, made, dataset.dataset_version, data.test.texts)
         return release(context, candidate, data, slices_of(rows.filter(split=str(Split.TEST))))
-
-
-def _repair(context: JobContext) -> TextRepair:
-    return TextRepair(redact=tuple(context.task_settings.redact))
 
 
 def _length(
@@ -104,7 +102,7 @@ def _publish(
     version = models.add_candidate(task, form, dataset_version, context.clock(), above)
     with rejected_on_failure(models, version, context.clock):
         context.progress(0.9, "publishing")
-        repair, run_id = _repair(context), context.run_id
+        repair, run_id = TextRepair(redact=tuple(context.task_settings.redact)), context.run_id
         publish(context.repository, version, made, made.content, repair, held_out, run_id)
     return Candidate(
         version=version,

@@ -12,6 +12,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from tidemill_core.errors import DataError
+from tidemill_core.settings import TaskSettings
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.text import PADDING_ID, TextEncoder
 from tidemill_jobs.context import JobContext, part
@@ -77,7 +78,7 @@ def trained_on_sagemaker(
         with Sandbox(model_file, model_format, vocabulary) as sandbox:
             opened = OpenedModel(sandbox, tokenizer, vocabulary.size, encoder, description.labels)
             opened.probe(data.train.texts)
-            yield _measured(context, opened, data, folder, description)
+            yield _measured(context.task_settings, opened, data, folder, description)
 
 
 def _launch(
@@ -112,7 +113,7 @@ def _damaged(name: str, error: Exception) -> DataError:
 
 
 def _measured(
-    context: JobContext,
+    settings: TaskSettings,
     opened: OpenedModel,
     data: TrainingData,
     folder: Path,
@@ -120,9 +121,9 @@ def _measured(
 ) -> RemoteTraining:
     """Measure a model here, and compare its answers with those that the container's module gave."""
     test, held_out = opened.answer(data.test.texts), opened.answer(data.validation.texts)
-    _compare(test, folder / contract.ANSWERS_FILE, context.task_settings.format)
+    _compare(test, folder / contract.ANSWERS_FILE, settings.format)
     targets = opened.targets(data.test)
-    precision = context.task_settings.abstain_for_precision
+    precision = settings.abstain_for_precision
     answers = np.concatenate([held_out, test])
     known = np.concatenate([opened.targets(data.validation), targets])
     model = ImportedModel(

@@ -16,6 +16,7 @@ from typing import IO
 import structlog
 
 from tidemill_core.settings import Settings
+from tidemill_core.storage.tracked_runs import TrackedRunStore
 from tidemill_core.supervisor.exec_with_parent import with_parent
 from tidemill_jobs.context import JobContext, Result, RunCanceled
 from tidemill_jobs.training.trackers.send import SendOrder
@@ -78,7 +79,7 @@ def send_runs(context: JobContext, seconds: float = SEND_SECONDS) -> dict[str, i
         }
         for name, outbox in outboxes.items():
             _wait(senders[name], deadline)
-            _link(context, name, outbox)
+            _link(context.storage.tracked_runs, task, name, outbox)
             left[name] = len(waiting(outbox))
         errors.seek(0)
         if senders_failed := [name for name in senders if senders[name].returncode]:
@@ -121,11 +122,10 @@ def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> None:
         process.wait()
 
 
-def _link(context: JobContext, tracker: str, outbox: Path) -> None:
+def _link(store: TrackedRunStore, task: str, tracker: str, outbox: Path) -> None:
     """Store the links of the versions whose runs were sent."""
     for path in outbox.glob("*.sent"):
         sent = json.loads(path.read_text())
         if sent["model_version"]:
-            place = (context.task, sent["model_version"])
-            context.storage.tracked_runs.link(*place, tracker, sent["link"])
+            store.link(task, sent["model_version"], tracker, sent["link"])
         path.unlink()

@@ -14,15 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from tidemill_core.domain.job import SCORE, JobRunState
-from tidemill_core.domain.job_parameters import OUTPUT_IS_INPUT, MissingInput, ScoreParameters
+from tidemill_core.domain.job_parameters import (
+    OUTPUT_IS_INPUT,
+    JobParameters,
+    MissingInput,
+    ScoreParameters,
+)
 from tidemill_core.errors import DataError, NotFound
 from tidemill_core.freed_memory import return_large_blocks
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.row_places import PrivateFolders
+from tidemill_core.settings import Settings
+from tidemill_core.storage.jobs import JobStore
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.cluster import Cluster
-from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.whole_files import remove_left_over, written_whole
@@ -55,16 +62,16 @@ def run(context: JobContext) -> Result:
         RunCanceled: someone asked the run to stop.
     """
     return_large_blocks()
-    asked = _parameters(context)
+    asked = _checked(context.parameters)
     version = asked_version(context.storage.models, context.task, asked.model_version)
     served = served_version(version, context.repository, context.task_settings)
     scoring = _opened(context, asked, served)
-    if (finished := scoring.finished(context)) is not None:
+    if (finished := scoring.finished(context.storage.jobs)) is not None:
         return finished
     output = open_output(asked.output, scoring.folder, scoring.private, overwrite=asked.overwrite)
     try:
         with _scorer(context, served) as scorer:
-            summary = _scored(context, scoring, scorer, output)
+            summary = _scored(scoring, scorer, output)
         result = {
             "output": without_secrets(asked.output),
             "model_version": version.version,
@@ -94,14 +101,15 @@ class _Scoring:
     answers: AnswerStore
     logger: PredictionLogger | None
     private: PrivateFolders
+    progress: Progress
 
-    def finished(self, context: JobContext) -> Result | None:
+    def finished(self, jobs: JobStore) -> Result | None:
         """Return the result of a run that died after its output appeared; None if there is none."""
         path = self.folder / _COMMITTED
         if self.asked.overwrite or not path.exists():
             return None
         result, run_id = json.loads(path.read_bytes())
-        if not _died(context, run_id):
+        if not _died(jobs, run_id):
             return None
         try:
             open_output(self.asked.output, self.folder, self.private, overwrite=False).discard()
@@ -120,8 +128,7 @@ class _Scoring:
                 path.unlink()
 
 
-def _parameters(context: JobContext) -> ScoreParameters:
-    asked = context.parameters
+def _checked(asked: JobParameters | None) -> ScoreParameters:
     if not isinstance(asked, ScoreParameters):
         raise MissingInput(SCORE)
     if asked.input == asked.output:
@@ -142,12 +149,13 @@ def _opened(context: JobContext, asked: ScoreParameters, served: ServedVersion) 
     place.touch()
     remove_left_over(folder)
     logger = _logger(context, asked, served)
-    return _Scoring(asked, folder, AnswerStore(folder), logger, private_folders(context))
+    private = private_folders(context.settings)
+    return _Scoring(asked, folder, AnswerStore(folder), logger, private, context.progress)
 
 
-def private_folders(context: JobContext) -> PrivateFolders:
+def private_folders(settings: Settings) -> PrivateFolders:
     """Return the folders that jobs of callers must not reach."""
-    return PrivateFolders((context.settings.state_dir, context.settings.model_repository))
+    return PrivateFolders((settings.state_dir, settings.model_repository))
 
 
 def _digest(values: list[Any]) -> str:
@@ -171,17 +179,15 @@ def _logger(
     )
 
 
-def _died(context: JobContext, run_id: str) -> bool:
+def _died(jobs: JobStore, run_id: str) -> bool:
     try:
-        state = context.storage.jobs.get(run_id).state
+        state = jobs.get(run_id).state
         return state.ended and state is not JobRunState.SUCCEEDED
     except NotFound:
         return False
 
 
-def _scored(
-    context: JobContext, scoring: _Scoring, scorer: Scorer | ClusterScorer, output: Output
-) -> Summary:
+def _scored(scoring: _Scoring, scorer: Scorer | ClusterScorer, output: Output) -> Summary:
     """Write all rows with their answers to the output."""
     summary = Summary(scorer.version.labels, scorer.version.abstain_below)
     wanted = Wanted(scoring.asked.text_column)
@@ -191,16 +197,15 @@ def _scored(
         kept = scoring.answers.load(chunk)
         waiting.append((chunk, scorer.begin(chunk.rows) if kept is None else kept))
         if len(waiting) > scorer.ahead:
-            _finish(context, scoring, scorer, output, summary, *waiting.popleft())
+            _finish(scoring, scorer, output, summary, *waiting.popleft())
     while waiting:
-        _finish(context, scoring, scorer, output, summary, *waiting.popleft())
+        _finish(scoring, scorer, output, summary, *waiting.popleft())
     if not summary.rows:
         raise NoRows(without_secrets(scoring.asked.input))
     return summary
 
 
 def _finish(
-    context: JobContext,
     scoring: _Scoring,
     scorer: Scorer | ClusterScorer,
     output: Output,
@@ -221,7 +226,7 @@ def _finish(
         scoring.answers.mark_logged(chunk)
     output.write(list(answered_rows(chunk, answers, scorer.version)), chunk.schema)
     summary.add(answers, done=chunk.done, kept=answers is pending)
-    context.progress(chunk.done, summary.message(chunk.done))
+    scoring.progress(chunk.done, summary.message(chunk.done))
 
 
 def _check_columns(chunk: Chunk) -> None:

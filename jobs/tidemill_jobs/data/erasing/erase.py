@@ -58,22 +58,21 @@ def run(context: JobContext) -> Result:
     store, task, found = context.storage.erasures, context.task, Found()
     if not store.of_task(task):
         return {"erased_texts": 0}
-    with Intake(_folders(context).intake).locked(context.progress):
+    folders = TaskFolders.below(context.settings.state_dir, task)
+    with Intake(folders.intake).locked(context.progress):
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
-        _erase(context, asked, found)
+        _erase(context, folders, asked, found)
     for erasure in asked:
         store.finish(erasure, context.clock())
     rows = {f"erased_{place}": counts.total() for place, counts in found.items()}
     return {"erased_texts": len(asked), **rows}
 
 
-def _folders(context: JobContext) -> TaskFolders:
-    return TaskFolders.below(context.settings.state_dir, context.task)
-
-
-def _erase(context: JobContext, asked: Sequence[Erasure], found: Found) -> None:
+def _erase(
+    context: JobContext, folders: TaskFolders, asked: Sequence[Erasure], found: Found
+) -> None:
     """Erase the requested texts, and those in the database that were erased before."""
-    store, copies, folders = context.storage.erasures, context.datasets, _folders(context)
+    store, copies = context.storage.erasures, context.datasets
     if not asked:
         _erase_stored(store, context.task, context.progress, found)
         return

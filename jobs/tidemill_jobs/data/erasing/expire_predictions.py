@@ -1,12 +1,13 @@
 """The job `expire_predictions`: removes old predictions and their counts."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tidemill_core.counted import counted
+from tidemill_core.storage.database import Database
 from tidemill_core.storage.partitions import week_start
 from tidemill_core.storage.prediction_removal import Removed, remove_predictions
-from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.context import JobContext, Progress, Result
 
 TRIES = 3
 """How often a run tries to drop a partition that a transaction uses."""
@@ -30,7 +31,8 @@ def run(context: JobContext) -> Result:
     removed = Removed()
     if days is not None:
         for attempt in range(TRIES):
-            removed = _remove(context, days, removed)
+            before = context.clock() - timedelta(days=days)
+            removed = _remove(context.storage.database, before, removed, context.progress)
             if not removed.weeks_in_use:
                 break
             if attempt < TRIES - 1:
@@ -43,10 +45,9 @@ def run(context: JobContext) -> Result:
     }
 
 
-def _remove(context: JobContext, days: int, before: Removed) -> Removed:
-    rows, weeks, in_use = before.rows, before.weeks, 0
-    end = week_start(context.clock() - timedelta(days=days))
-    for each in remove_predictions(context.storage.database, end):
+def _remove(database: Database, before: datetime, removed: Removed, progress: Progress) -> Removed:
+    rows, weeks, in_use = removed.rows, removed.weeks, 0
+    for each in remove_predictions(database, week_start(before)):
         rows, weeks, in_use = rows + each.rows, weeks + each.weeks, each.weeks_in_use
-        context.progress(0.0, f"removed {counted(rows, 'prediction')} and {counted(weeks, 'week')}")
+        progress(0.0, f"removed {counted(rows, 'prediction')} and {counted(weeks, 'week')}")
     return Removed(rows, weeks, in_use)

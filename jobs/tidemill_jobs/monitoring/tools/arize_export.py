@@ -16,7 +16,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
 from tidemill_core.settings import ArizeSettings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
-from tidemill_core.storage.exports import ExportedPrediction
+from tidemill_core.storage.exports import ExportedPrediction, ExportStore
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.tools.arize_embeddings import embeddings, open_reader
@@ -58,7 +58,8 @@ def run(context: JobContext) -> Result:
             sent += count
             context.progress(0.5, f"sent {counted(sent, 'prediction')}")
     context.progress(0.8, "sending verdicts")
-    return {"prediction_count": sent, "verdict_count": _send_verdicts(context, client, until)}
+    verdicts = _send_verdicts(context.storage.exports, task, client, until)
+    return {"prediction_count": sent, "verdict_count": verdicts}
 
 
 def _texts(context: JobContext) -> SentTexts | None:
@@ -118,8 +119,8 @@ def _place(position: str) -> tuple[datetime, str] | None:
     return (datetime.fromisoformat(time), prediction_id) if position else None
 
 
-def _send_verdicts(context: JobContext, client: "ArizeClient", until: datetime) -> int:
-    store, task, sent = context.storage.exports, context.task, 0
+def _send_verdicts(store: ExportStore, task: str, client: "ArizeClient", until: datetime) -> int:
+    sent = 0
     while True:
         after = int(store.position(RECEIVER, task, _VERDICTS) or 0)
         batch = store.verdicts(task, after, until, BATCH_ROWS)

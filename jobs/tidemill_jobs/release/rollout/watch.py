@@ -15,6 +15,7 @@ from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.rollout_evidence import Comparison, read_evidence
 from tidemill_core.storage.rollouts import RolloutRunning
+from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reporting import CheckFinding, ReportSubject, report
 from tidemill_jobs.release.rollout.decision import Action, RolloutDecision, Stage, decide
@@ -100,7 +101,7 @@ def _decision(
         percent=percent,
         since=deployment.create_time,
         paused=storage.pauses.get(task) is not None,
-        loaded=_is_loaded(context, version),
+        loaded=_is_loaded(context.triton, version),
     )
     if version.state is ModelState.VALIDATED:
         return _start(stage, deployment, context.clock())
@@ -128,9 +129,9 @@ def _start(stage: Stage, deployment: Deployment, now: datetime) -> RolloutDecisi
     return RolloutDecision(Action.HOLD, waits, 0, {}) if waits else _STARTING
 
 
-def _is_loaded(context: JobContext, version: ModelVersion) -> bool:
+def _is_loaded(triton: TritonControl, version: ModelVersion) -> bool:
     name = model_name(version.task, version.model_format)
-    return version.version in context.triton.ready_versions(name)
+    return version.version in triton.ready_versions(name)
 
 
 def _apply(

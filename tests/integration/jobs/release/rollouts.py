@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,11 @@ from tests.plugins.job_runs import run_of
 from tests.plugins.triton import CONTROL_KEY, RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
+from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.clock import Clock
 from tidemill_core.domain.model import Deployment, ModelState
+from tidemill_core.domain.traffic import Traffic
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.rollouts import request_rollout
 from tidemill_core.storage.storage import Storage
@@ -76,9 +78,14 @@ It reads each n from a line, and prints the exit code. The imports, which are sl
 """
 
 
-def open_context(storage: Storage, triton: TritonControl) -> JobContext:
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def open_context(storage: Storage, triton: TritonControl, clock: Clock = now) -> JobContext:
     """Return the context of a check, in the workspace's folder."""
-    return run_of(load_settings(), storage, triton)
+    return run_of(load_settings(), storage, triton, clock)
 
 
 class RolledOut(Workspace):
@@ -93,7 +100,7 @@ class RolledOut(Workspace):
     def let_wait(self, version: int) -> None:
         """Let a version wait for its rollout."""
         with self.storage.database.write() as connection:
-            request_rollout(connection, TASK, version, datetime.now(UTC))
+            request_rollout(connection, TASK, version, now())
 
 
 @dataclass
@@ -104,10 +111,10 @@ class Watched:
     triton: RunningTriton
     front: Front
 
-    def check(self) -> Result:
+    def check(self, clock: Clock = now) -> Result:
         """Run the job once."""
         with chdir(self.workspace.folder), self.triton.control() as control:
-            return watch.run(open_context(self.workspace.storage, control))
+            return watch.run(open_context(self.workspace.storage, control, clock))
 
     @contextmanager
     def dying_checks(self) -> Iterator[Callable[[int], bool]]:
@@ -145,6 +152,11 @@ class Watched:
         assert found is not None
         return found
 
+    @property
+    def traffic(self) -> Traffic:
+        """The current canaries and shadows."""
+        return Traffic(self.deployment.canaries, self.deployment.shadows)
+
     def state(self, version: int = 2) -> ModelState:
         """Return the state of a version."""
         return self.workspace.storage.models.get(TASK, version).state
@@ -156,7 +168,12 @@ class Watched:
 
     def wait_routed(self) -> None:
         """Wait until the front has noticed the newest deployment."""
-        time.sleep(0.6)
+        wait_until(lambda: self._routed() == self.traffic, "the front has noticed")
+
+    def _routed(self) -> Traffic:
+        [task] = self.front.models.ListTasks(model_pb.ListTasksRequest(), timeout=20).tasks
+        canaries = {each.model_version: each.percent for each in task.canaries}
+        return Traffic(canaries, tuple(task.shadows))
 
     def answers_until_enough(self, right: Callable[[int], bool]) -> list[int]:
         """Call until the candidate has answered enough for a step, and judge each answer.

@@ -1,7 +1,8 @@
 """Rollouts with a real front, a real Triton, and the job that watches them."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.integration.jobs.release.rollouts import TASK, RolledOut, Watched
 from tests.integration.server.front import Front
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
+from tidemill_core.clock import Clock
 from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.pause import ReleasePause
@@ -17,6 +19,8 @@ from tidemill_core.domain.rollout import RolloutState
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
+
+CANARY = Traffic(canaries={3: 5})
 
 
 @pytest.fixture
@@ -170,3 +174,33 @@ def test_a_paused_rollout_does_not_start(watched: Watched) -> None:
     pauses.resume(TASK)
     watched.check()
     assert watched.state() is ModelState.SHADOW
+
+
+def test_a_check_holds_when_a_person_sets_a_canary_meanwhile(watched: Watched) -> None:
+    """Whenever during a check the canary comes, it stays, and the rollout waits."""
+    watched.workspace.publish(TASK)
+    models = watched.workspace.storage.models
+    ann = Change("ann", "", "", datetime.now(UTC))
+    for moment in range(3):  # the check reads the clock when it begins, decides and acts
+        models.set_traffic(TASK, Traffic(shadows=(3,)), ann)
+        result = watched.check(_clock_with(moment, lambda: models.set_traffic(TASK, CANARY, ann)))
+        assert result["decision"] == "HOLD"
+        assert result["reason"] == "waits until the canaries that a person set are gone"
+        assert watched.traffic == CANARY
+        assert watched.state() is ModelState.VALIDATED
+        models.set_traffic(TASK, Traffic(), ann)
+        models.recall(TASK, 3, ann)
+    assert watched.check(_clock_with(0, lambda: None))["decision"] == "ADVANCE"
+    assert watched.state() is ModelState.SHADOW
+
+
+def _clock_with(moment: int, act: Callable[[], object]) -> Clock:
+    """Return a clock, ten seconds late, that acts when it is read for the n-th time."""
+    reads = itertools.count()
+
+    def clock() -> datetime:
+        if next(reads) == moment:
+            act()
+        return datetime.now(UTC) + timedelta(seconds=10)
+
+    return clock

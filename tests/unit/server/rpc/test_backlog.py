@@ -29,34 +29,30 @@ def busy() -> Backlog:
     return backlog
 
 
-def test_calls_that_always_arrive_together_are_not_refused() -> None:
+async def test_calls_that_always_arrive_together_are_not_refused() -> None:
     """Callers who call again together, once they have their answers, leave no backlog."""
-    found = asyncio.run(turns(Backlog(MAX_SECONDS), *[FULL_TURN] * 6))
+    found = await turns(Backlog(MAX_SECONDS), *[FULL_TURN] * 6)
     assert not any(found)
 
 
-def test_a_backlog_is_refused_once_it_has_lasted_until_a_turn_begins_fewer_calls() -> None:
+async def test_a_backlog_is_refused_once_it_has_lasted_until_a_turn_begins_fewer_calls() -> None:
     """Full turns beside many calls in flight are refused after a time; a smaller turn ends it."""
     sizes = [FULL_TURN] * 5 + [FULL_TURN - 1, FULL_TURN]
-    found = asyncio.run(turns(busy(), *sizes))
+    found = await turns(busy(), *sizes)
     assert found == [False, False, False, False, True, True, False]
 
 
-def test_a_slow_process_refuses_a_backlog_too() -> None:
+async def test_a_slow_process_refuses_a_backlog_too() -> None:
     """Turns that take longer than texts may wait are no pauses between calls."""
-    found = asyncio.run(turns(busy(), *[FULL_TURN] * 4, step=2 * MAX_SECONDS))
+    found = await turns(busy(), *[FULL_TURN] * 4, step=2 * MAX_SECONDS)
     assert found == [False, False, True, True]
 
 
-def test_a_backlog_ends_when_nothing_arrives_for_a_time() -> None:
+async def test_a_backlog_ends_when_nothing_arrives_for_a_time() -> None:
     """The first call after a pause is not refused."""
-
-    async def check() -> None:
-        backlog = busy()
-        assert (await turns(backlog, *[FULL_TURN] * 5))[-1]
-        assert not backlog.begin(1.0)
-
-    asyncio.run(check())
+    backlog = busy()
+    assert (await turns(backlog, *[FULL_TURN] * 5))[-1]
+    assert not backlog.begin(1.0)
 
 
 def test_few_calls_of_a_caller_pass_beside_many_of_another() -> None:
