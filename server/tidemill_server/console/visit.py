@@ -137,17 +137,19 @@ class Visit:
         """The pages that the caller may open."""
         return places(self.caller, self.task or next(iter(self.tasks), ""), self.request.url.path)
 
-    async def ask(self, path: str, message: Message, answer: type[M]) -> M:
+    async def ask(self, message: Message, answer: type[M]) -> M:
         """Return the answer of a service to the caller.
 
         Args:
-            path: such as `MonitoringService/ListAlerts`.
             message: the request.
-            answer: the type of the response.
+            answer: the type of the response, which names the method: each has its own.
 
         Raises:
             Failed: the call failed.
         """
+        described = answer.DESCRIPTOR
+        (service,) = described.file.services_by_name
+        path = f"{service}/{described.name.removesuffix('Response')}"
         return answer.FromString(await self.console.ask(self.request, self.session, path, message))
 
     def number(self, name: str) -> int:

@@ -142,7 +142,7 @@ def test_a_silent_server_is_given_up_after_the_timeout(
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
         client.many(server.address, texts(5), timeout=0.5)
-    assert 0.45 < time.monotonic() - start < 30
+    assert 0.45 < time.monotonic() - start < 5
 
 
 def test_a_stream_that_is_refused_is_raised_at_once(client: Client, server: ScriptedServer) -> None:

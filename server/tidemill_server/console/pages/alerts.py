@@ -21,11 +21,10 @@ async def show(visit: Visit) -> Response:
     request = pb.ListAlertsRequest(
         task=visit.task, page_size=_PAGE, page_token=visit.request.query_params.get("after", "")
     )
-    found = await visit.ask("MonitoringService/ListAlerts", request, pb.ListAlertsResponse)
+    found = await visit.ask(request, pb.ListAlertsResponse)
     silences: list[pb.Silence] = []
     if not visit.caller.tasks:  # a silence may be for all tasks, so only their callers see them
         every = await visit.ask(
-            "MonitoringService/ListSilences",
             pb.ListSilencesRequest(active_only=True),
             pb.ListSilencesResponse,
         )
@@ -45,8 +44,7 @@ async def _held(visit: Visit) -> list[feedback_pb.HeldFeedback]:
     request = feedback_pb.ListHeldFeedbackRequest(
         task=visit.task, state=feedback_pb.HOLD_STATE_HELD, page_size=_HELD
     )
-    kind = feedback_pb.ListHeldFeedbackResponse
-    return list((await visit.ask("FeedbackService/ListHeldFeedback", request, kind)).held)
+    return list((await visit.ask(request, feedback_pb.ListHeldFeedbackResponse)).held)
 
 
 async def resolve(visit: Visit) -> Response:
@@ -58,8 +56,7 @@ async def resolve(visit: Visit) -> Response:
         feedback_ids=[visit.form.get("feedback_id", "")],
         actor=visit.annotator,
     )
-    kind = feedback_pb.ResolveHeldFeedbackResponse
-    await visit.ask("FeedbackService/ResolveHeldFeedback", request, kind)
+    await visit.ask(request, feedback_pb.ResolveHeldFeedbackResponse)
     return visit.go(visit.here, "resolved")
 
 
@@ -68,8 +65,7 @@ async def acknowledge(visit: Visit) -> Response:
     request = pb.AcknowledgeAlertRequest(
         alert_id=visit.form.get("alert_id", ""), actor=visit.annotator
     )
-    answer = pb.AcknowledgeAlertResponse
-    await visit.ask("MonitoringService/AcknowledgeAlert", request, answer)
+    await visit.ask(request, pb.AcknowledgeAlertResponse)
     return visit.go(visit.here, "acknowledged")
 
 
@@ -84,14 +80,14 @@ async def silence(visit: Visit) -> Response:
         reason=visit.form.get("reason", ""),
         actor=visit.annotator,
     )
-    await visit.ask("MonitoringService/SilenceAlerts", request, pb.SilenceAlertsResponse)
+    await visit.ask(request, pb.SilenceAlertsResponse)
     return visit.go(visit.here, "silenced")
 
 
 async def end_silence(visit: Visit) -> Response:
     """End a silence."""
     request = pb.EndSilenceRequest(silence_id=visit.form.get("silence_id", ""))
-    ended = await visit.ask("MonitoringService/EndSilence", request, pb.EndSilenceResponse)
+    ended = await visit.ask(request, pb.EndSilenceResponse)
     return visit.go(visit.here, "silence_ended" if ended.was_active else "ended_before")
 
 

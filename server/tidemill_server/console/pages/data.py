@@ -29,8 +29,7 @@ async def show(visit: Visit) -> Response:
     request = pb.ListDatasetVersionsRequest(
         task=visit.task, page_size=_PAGE, page_token=visit.request.query_params.get("after", "")
     )
-    kind = pb.ListDatasetVersionsResponse
-    found = await visit.ask("DatasetService/ListDatasetVersions", request, kind)
+    found = await visit.ask(request, pb.ListDatasetVersionsResponse)
     return visit.show("data.html", versions=found.dataset_versions, after=found.next_page_token)
 
 
@@ -73,8 +72,7 @@ async def excluded(visit: Visit) -> Response:
         page_size=_PAGE,
         page_token=asked.get("after", ""),
     )
-    kind = pb.ListExcludedRowsResponse
-    found = await visit.ask("DatasetService/ListExcludedRows", request, kind)
+    found = await visit.ask(request, pb.ListExcludedRowsResponse)
     return visit.show(
         "excluded.html",
         version=version,
@@ -86,8 +84,7 @@ async def excluded(visit: Visit) -> Response:
 
 async def _version(visit: Visit, dataset_version: str) -> pb.DatasetVersion:
     request = pb.GetDatasetVersionRequest(dataset_version=dataset_version)
-    kind = pb.GetDatasetVersionResponse
-    return (await visit.ask("DatasetService/GetDatasetVersion", request, kind)).dataset_version
+    return (await visit.ask(request, pb.GetDatasetVersionResponse)).dataset_version
 
 
 async def _known_version(visit: Visit, dataset_version: str) -> pb.DatasetVersion | None:
@@ -105,8 +102,7 @@ async def diff(visit: Visit) -> Response:
     asked = visit.request.query_params
     base, other = asked.get("a", ""), asked.get("b", "")
     request = pb.DiffDatasetVersionsRequest(base_dataset_version=base, dataset_version=other)
-    kind = pb.DiffDatasetVersionsResponse
-    found = await visit.ask("DatasetService/DiffDatasetVersions", request, kind)
+    found = await visit.ask(request, pb.DiffDatasetVersionsResponse)
     changes = sorted(found.label_changes, key=lambda each: -abs(each.count - each.base_count))
     return visit.show(
         "dataset_diff.html",
@@ -124,19 +120,16 @@ async def prediction(visit: Visit) -> Response:
     if not prediction_id:
         return visit.show("prediction.html", found=None)
     request = prediction_pb.GetPredictionRequest(prediction_id=prediction_id)
-    answer = prediction_pb.GetPredictionResponse
-    found = await visit.ask("PredictionService/GetPrediction", request, answer)
+    found = await visit.ask(request, prediction_pb.GetPredictionResponse)
     if found.task != visit.task:
         return visit.go(f"{task_path(found.task, 'data')}/prediction?id={prediction_id}")
     made_by = await visit.ask(
-        "ModelService/GetModelVersion",
         model_pb.GetModelVersionRequest(
             task=visit.task, model_version=found.prediction.model_version
         ),
         model_pb.GetModelVersionResponse,
     )
     verdicts = await visit.ask(
-        "FeedbackService/ListFeedback",
         feedback_pb.ListFeedbackRequest(task=visit.task, prediction_id=prediction_id),
         feedback_pb.ListFeedbackResponse,
     )
@@ -167,7 +160,7 @@ async def _rows_with(visit: Visit, dataset_version: str, text: str) -> _Rows:
         return _Rows(problem="Without the text, its rows cannot be found.")
     request = pb.FindExamplesRequest(dataset_version=dataset_version, text=text)
     try:
-        answer = await visit.ask("DatasetService/FindExamples", request, pb.FindExamplesResponse)
+        answer = await visit.ask(request, pb.FindExamplesResponse)
     except Failed as failed:
         return _Rows(problem=problem(failed).detail)
     return _Rows(answer.examples)

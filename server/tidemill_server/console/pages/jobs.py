@@ -30,7 +30,7 @@ _WITH_FILES = (IMPORT_MODEL, SCORE, EVALUATE)
 
 async def show(visit: Visit) -> Response:
     """Show the jobs, and the newest runs."""
-    catalog = await visit.ask("JobService/ListJobs", pb.ListJobsRequest(), pb.ListJobsResponse)
+    catalog = await visit.ask(pb.ListJobsRequest(), pb.ListJobsResponse)
     jobs = [each for each in catalog.jobs if each.job not in _WITH_FILES]
     return visit.show("jobs.html", jobs=jobs, networks=NETWORKS, **await _runs(visit))
 
@@ -47,7 +47,7 @@ async def _runs(visit: Visit) -> dict[str, Any]:
         page_size=_PAGE,
         page_token=asked.get("after", ""),
     )
-    found = await visit.ask("JobService/ListJobRuns", request, pb.ListJobRunsResponse)
+    found = await visit.ask(request, pb.ListJobRunsResponse)
     shown = [run for run in found.job_runs if request.job or not _is_idle(run)]
     return {
         "runs": sorted(shown, key=lambda run: word(run, "state") not in _ACTIVE),
@@ -76,7 +76,7 @@ async def _progress(visit: Visit) -> Parts:
 
 async def _one(visit: Visit) -> dict[str, Any]:
     request = pb.GetJobRunRequest(run_id=visit.request.path_params["run_id"])
-    run = (await visit.ask("JobService/GetJobRun", request, pb.GetJobRunResponse)).job_run
+    run = (await visit.ask(request, pb.GetJobRunResponse)).job_run
     asked = run.WhichOneof("parameters")
     is_active, rollout = word(run, "state") in _ACTIVE, await _rollout(visit, run)
     goes_on = rollout is not None and word(rollout, "state") in _NOT_OVER
@@ -108,14 +108,14 @@ async def start(visit: Visit) -> Response:
         request.retrain.network = network
     for name, value in given.items():
         setattr(request.retrain, name, value)
-    run = (await visit.ask("JobService/RunJob", request, pb.RunJobResponse)).job_run
+    run = (await visit.ask(request, pb.RunJobResponse)).job_run
     return visit.go(f"{visit.here}/{run.run_id}", "started")
 
 
 async def cancel(visit: Visit) -> Response:
     """Ask a run to stop."""
     request = pb.CancelJobRunRequest(run_id=visit.request.path_params["run_id"])
-    found = await visit.ask("JobService/CancelJobRun", request, pb.CancelJobRunResponse)
+    found = await visit.ask(request, pb.CancelJobRunResponse)
     notice = "canceled" if found.was_active else "ended_before"
     return visit.go(f"{task_path(visit.task, 'jobs')}/{found.job_run.run_id}", notice)
 

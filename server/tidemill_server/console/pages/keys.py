@@ -35,18 +35,16 @@ async def create(visit: Visit) -> Response:
         request.expire_time.CopyFrom(end)
     if rate := visit.number("requests_per_second"):
         request.requests_per_second = rate
-    made = await visit.ask("AccessService/CreateApiKey", request, pb.CreateApiKeyResponse)
+    made = await visit.ask(request, pb.CreateApiKeyResponse)
     return await _shown(visit, made.credential)
 
 
 async def _shown(visit: Visit, credential: str) -> Response:
-    keys = await visit.ask(
-        "AccessService/ListApiKeys", pb.ListApiKeysRequest(), pb.ListApiKeysResponse
-    )
+    keys = await visit.ask(pb.ListApiKeysRequest(), pb.ListApiKeysResponse)
     request = pb.ListAuditRecordsRequest(
         page_size=_RECORDS, page_token=visit.request.query_params.get("after", "")
     )
-    audit = await visit.ask("AccessService/ListAuditRecords", request, pb.ListAuditRecordsResponse)
+    audit = await visit.ask(request, pb.ListAuditRecordsResponse)
     return visit.show(
         "keys.html",
         keys=keys.api_keys,
@@ -61,7 +59,7 @@ async def _shown(visit: Visit, credential: str) -> Response:
 async def revoke(visit: Visit) -> Response:
     """Revoke a key."""
     request = pb.RevokeApiKeyRequest(key_id=visit.form.get("key_id", ""))
-    await visit.ask("AccessService/RevokeApiKey", request, pb.RevokeApiKeyResponse)
+    await visit.ask(request, pb.RevokeApiKeyResponse)
     return visit.go(_HERE, "key_revoked")
 
 

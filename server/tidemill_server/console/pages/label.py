@@ -100,7 +100,7 @@ async def _store(visit: Visit, held: Held) -> None:
         label=held.label,
         known_only=not held.is_new,
     )
-    await visit.ask("LabelingService/SubmitLabel", request, pb.SubmitLabelResponse)
+    await visit.ask(request, pb.SubmitLabelResponse)
 
 
 async def _item(
@@ -109,7 +109,7 @@ async def _item(
     request = pb.LeaseLabelItemsRequest(
         task=visit.task, annotator=visit.annotator, max_items=1, request_id=lease
     )
-    answer = await visit.ask("LabelingService/LeaseLabelItems", request, pb.LeaseLabelItemsResponse)
+    answer = await visit.ask(request, pb.LeaseLabelItemsResponse)
     response = visit.show(
         "label.html",
         item=answer.label_items[0] if answer.label_items else None,
@@ -142,7 +142,7 @@ async def _decided(visit: Visit) -> dict[str, Any] | None:
         return None
     states = [pb.LABEL_ITEM_STATE_DONE, pb.LABEL_ITEM_STATE_UNRESOLVED]
     request = pb.ListLabelItemsRequest(task=visit.task, states=states, page_size=_DECIDED)
-    found = await visit.ask("LabelingService/ListLabelItems", request, pb.ListLabelItemsResponse)
+    found = await visit.ask(request, pb.ListLabelItemsResponse)
     pairs_of_labels = [
         (one.label, other.label)
         for item in found.label_items

@@ -71,8 +71,7 @@ async def own(visit: Visit) -> Response:
     request = pb.SubmitPreferencePairRequest(
         task=visit.task, prompt=choice.prompt, first=choice.left, second=choice.right
     )
-    path = "FeedbackService/SubmitPreferencePair"
-    await visit.ask(path, request, pb.SubmitPreferencePairResponse)
+    await visit.ask(request, pb.SubmitPreferencePairResponse)
     return visit.go(visit.here, "pair_stored")
 
 
@@ -83,8 +82,7 @@ async def _page(
     request = pb.NextPreferencePairsRequest(
         task=visit.task, annotator=visit.annotator, max_items=most
     )
-    path = "FeedbackService/NextPreferencePairs"
-    answer = await visit.ask(path, request, pb.NextPreferencePairsResponse)
+    answer = await visit.ask(request, pb.NextPreferencePairsResponse)
     found = [
         PairChoice(each.pair_id, each.prompt, each.first, each.second)
         for each in answer.pairs
@@ -117,4 +115,4 @@ async def _submit(visit: Visit, choice: PairChoice) -> None:
         annotator=visit.annotator,
         reason=choice.reason,
     )
-    await visit.ask("FeedbackService/SubmitPreference", request, pb.SubmitPreferenceResponse)
+    await visit.ask(request, pb.SubmitPreferenceResponse)

@@ -83,7 +83,7 @@ async def show(visit: Visit) -> Response:
 async def report(visit: Visit) -> Response:
     """Show one report with the texts behind it."""
     request = pb.GetReportRequest(report_id=visit.request.path_params["report_id"])
-    found = (await visit.ask("MonitoringService/GetReport", request, pb.GetReportResponse)).report
+    found = (await visit.ask(request, pb.GetReportResponse)).report
     details = plain(found.details)
     signals = signals_of(details)
     topics = details.get("new_topics", [])
@@ -143,9 +143,8 @@ async def _texts(
 
 async def _text(visit: Visit, prediction_id: str) -> Text | None:
     request = prediction_pb.GetPredictionRequest(prediction_id=prediction_id)
-    kind = prediction_pb.GetPredictionResponse
     try:
-        answer = await visit.ask("PredictionService/GetPrediction", request, kind)
+        answer = await visit.ask(request, prediction_pb.GetPredictionResponse)
     except Failed:  # it is erased, or belongs to a task that the caller may not see
         return None
     if not answer.text:

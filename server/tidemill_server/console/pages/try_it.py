@@ -28,7 +28,7 @@ async def predict(visit: Visit) -> Response:
         attributes={"source": "console"},
     )
     try:
-        answer = await visit.ask("PredictionService/Predict", request, pb.PredictResponse)
+        answer = await visit.ask(request, pb.PredictResponse)
     except Failed as failed:
         why = problem(failed)
         # htmx shows no answer of a status from 500 on.
@@ -47,8 +47,7 @@ async def judge(visit: Visit) -> Response:
         comment=visit.form.get("comment", ""),
         **verdict,
     )
-    answer = feedback_pb.SubmitFeedbackResponse
-    await visit.ask("FeedbackService/SubmitFeedback", request, answer)
+    await visit.ask(request, feedback_pb.SubmitFeedbackResponse)
     return visit.go(visit.here, "corrected")
 
 

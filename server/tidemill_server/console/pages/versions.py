@@ -47,9 +47,8 @@ async def show(visit: Visit) -> Response:
     request = pb.ListModelVersionsRequest(
         task=visit.task, page_size=_PAGE, page_token=visit.request.query_params.get("after", "")
     )
-    found = await visit.ask("ModelService/ListModelVersions", request, pb.ListModelVersionsResponse)
+    found = await visit.ask(request, pb.ListModelVersionsResponse)
     changes = await visit.ask(
-        "ModelService/ListDeployments",
         pb.ListDeploymentsRequest(task=visit.task, page_size=_CHANGES),
         pb.ListDeploymentsResponse,
     )
@@ -90,7 +89,7 @@ def _of_name(gates: list[pb.GateResult], name: str) -> pb.GateResult | None:
 
 async def _judged(visit: Visit, number: int) -> Judged:
     request = pb.GetModelVersionRequest(task=visit.task, model_version=number)
-    answer = await visit.ask("ModelService/GetModelVersion", request, pb.GetModelVersionResponse)
+    answer = await visit.ask(request, pb.GetModelVersionResponse)
     details = {each.gate: plain(each.details) for each in answer.gate_results}
     confusion = [
         (str(each["label"]), str(each["answer"]), int(each["rows"]))
@@ -114,16 +113,14 @@ async def _judged(visit: Visit, number: int) -> Judged:
 async def promote(visit: Visit) -> Response:
     """Make a version the champion."""
     request = pb.PromoteModelVersionRequest(model_version=visit.number("number"), **_asked(visit))
-    answer = pb.PromoteModelVersionResponse
-    await visit.ask("ModelService/PromoteModelVersion", request, answer)
+    await visit.ask(request, pb.PromoteModelVersionResponse)
     return visit.go(visit.here, "promoted")
 
 
 async def approve(visit: Visit) -> Response:
     """Approve a version."""
     request = pb.ApproveModelVersionRequest(model_version=visit.number("number"), **_asked(visit))
-    answer = pb.ApproveModelVersionResponse
-    await visit.ask("ModelService/ApproveModelVersion", request, answer)
+    await visit.ask(request, pb.ApproveModelVersionResponse)
     return visit.go(visit.here, "approved")
 
 
@@ -138,7 +135,7 @@ async def reject(visit: Visit) -> Response:
 async def roll_back(visit: Visit) -> Response:
     """Make the previous champion answer again."""
     request = pb.RollbackModelRequest(**_asked(visit))
-    await visit.ask("ModelService/RollbackModel", request, pb.RollbackModelResponse)
+    await visit.ask(request, pb.RollbackModelResponse)
     return visit.go(visit.here, "rolled_back")
 
 
@@ -156,21 +153,21 @@ async def set_traffic(visit: Visit) -> Response:
     ]
     shadows = [number for number, value in wanted.items() if value == "shadow"]
     request = pb.SetTrafficRequest(canaries=canaries, shadows=shadows, **_asked(visit))
-    await visit.ask("ModelService/SetTraffic", request, pb.SetTrafficResponse)
+    await visit.ask(request, pb.SetTrafficResponse)
     return visit.go(visit.here, "traffic_set")
 
 
 async def pause(visit: Visit) -> Response:
     """Pause the task's releases."""
     request = pb.PauseReleasesRequest(**_asked(visit))
-    await visit.ask("ModelService/PauseReleases", request, pb.PauseReleasesResponse)
+    await visit.ask(request, pb.PauseReleasesResponse)
     return visit.go(visit.here, "paused")
 
 
 async def resume(visit: Visit) -> Response:
     """Resume the task's releases."""
     request = pb.ResumeReleasesRequest(**_asked(visit))
-    found = await visit.ask("ModelService/ResumeReleases", request, pb.ResumeReleasesResponse)
+    found = await visit.ask(request, pb.ResumeReleasesResponse)
     return visit.go(visit.here, "resumed" if found.was_paused else "not_paused")
 
 

@@ -121,6 +121,7 @@ async def test_one_that_dns_no_longer_names_keeps_no_connection(is_connecting: b
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()  # until the client closes the connection
         writer.close()
+        await writer.wait_closed()
         left_open.put_nowait(b"closed")
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)

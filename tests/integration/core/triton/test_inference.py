@@ -234,4 +234,4 @@ async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
     assert not await client.model_ready("any", 1)
     await client.close()
     assert nowhere in caught.value.detail
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 5

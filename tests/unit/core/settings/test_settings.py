@@ -14,15 +14,6 @@ from tidemill_core.storage.storage import open_storage
 TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n'
 
 
-@pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty workspace, without settings from outside."""
-    for name in [name for name in os.environ if name.upper().startswith("TIDEMILL_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def _write(text: str) -> None:
     Path(WORKSPACE_FILE).write_text(text, encoding="utf-8")
 

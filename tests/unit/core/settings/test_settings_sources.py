@@ -18,12 +18,6 @@ SQL = 'kind = "sql"\ncursor_column = "id"\n'
 HTTP = 'kind = "http"\nurl = "https://api.example/t"\n'
 
 
-@pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Return an empty workspace."""
-    monkeypatch.chdir(tmp_path)
-
-
 def _load(*sources: str) -> TaskSettings:
     tables = [f"[[tasks.t.sources]]\n{source}\n" for source in sources]
     Path(WORKSPACE_FILE).write_text("\n".join(tables), encoding="utf-8")
