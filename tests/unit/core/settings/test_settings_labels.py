@@ -10,7 +10,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import WORKSPACE_FILE, LabelNames, load_settings
 
 TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n[tasks.support.labels]\n'
-GUIDE = Path(__file__).parents[3] / "docs" / "labeling.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "labeling.md"
 LABELS_IN_GUIDE = re.compile(r"```toml\n\[tasks\.support\.labels\]\n(.*?)```", re.DOTALL)
 
 
