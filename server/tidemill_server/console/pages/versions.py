@@ -127,8 +127,7 @@ async def approve(visit: Visit) -> Response:
 async def reject(visit: Visit) -> Response:
     """Reject a version."""
     request = pb.RejectModelVersionRequest(model_version=visit.number("number"), **_asked(visit))
-    answer = pb.RejectModelVersionResponse
-    await visit.ask("ModelService/RejectModelVersion", request, answer)
+    await visit.ask(request, pb.RejectModelVersionResponse)
     return visit.go(visit.here, "rejected")
 
 
