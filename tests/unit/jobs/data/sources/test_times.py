@@ -10,6 +10,8 @@ from tidemill_jobs.data.sources.times import as_time
 _NOVEMBER = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 _HALF = _NOVEMBER.replace(microsecond=500_000)
 _JANUARY = datetime(2021, 1, 31, 19, 58, 32, 30_000, tzinfo=UTC)
+_MARCH = datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)
+_LAST_SECOND = datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)
 _DAY = datetime(2026, 1, 2, tzinfo=UTC)
 _NOON = _DAY.replace(hour=12)
 
@@ -26,6 +28,12 @@ _NOON = _DAY.replace(hour=12)
         ("1612123112030", _JANUARY),
         ("1612123112030000", _JANUARY),
         ("1612123112030000999", _JANUARY),
+        ("99999999999", _LAST_SECOND),
+        ("100000000000", _MARCH),
+        ("99999999999000", _LAST_SECOND),
+        ("100000000000000", _MARCH),
+        ("99999999999000000", _LAST_SECOND),
+        ("100000000000000000", _MARCH),
         ("0", datetime(1970, 1, 1, tzinfo=UTC)),
         ("-1", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
         ("20260102", _DAY),
