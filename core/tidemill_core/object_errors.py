@@ -13,6 +13,8 @@ _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotF
 _WRONG_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 _WRONG_REQUEST = (errno.EINVAL, errno.ENAMETOOLONG, errno.ENOSYS, errno.EREMCHG)
 """Errors that s3fs makes of S3's codes for wrong names, regions and requests."""
+_BUCKET_FULL = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull")
+"""S3's codes, as Ceph and MinIO answer them, for a bucket that takes no more."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -21,11 +23,14 @@ class ObjectStorageUnavailable(Unavailable):
 
     reason = "OBJECT_STORAGE_UNAVAILABLE"
 
-    def __init__(self, url: str, detail: object) -> None:
-        super().__init__(
-            f"the object storage {url} does not answer: {detail}. Try again once it does; "
-            "AWS_ENDPOINT_URL names a server other than Amazon's"
-        )
+    def __init__(self, url: str, detail: object, code: str = "") -> None:
+        if code:
+            found = f"answers with the error {code}: {detail}. See that server's log: its disk or "
+            found += "the bucket's quota may be full"
+        else:
+            found = f"does not answer: {detail}. Try again once it does; AWS_ENDPOINT_URL names a "
+            found += "server other than Amazon's"
+        super().__init__(f"the object storage {url} {found}")
 
 
 class ObjectStorageRefused(DataError):
@@ -71,7 +76,7 @@ def converted(url: str) -> Iterator[None]:
         detail = " ".join(without_user(cause(error)).split())
         if cure := _cure(error):
             raise ObjectStorageRefused(url, f"{detail}: {cure}") from error
-        raise ObjectStorageUnavailable(url, detail) from error
+        raise ObjectStorageUnavailable(url, detail, _code(error)) from error
 
 
 def _cure(error: Exception) -> str:
@@ -83,6 +88,8 @@ def _cure(error: Exception) -> str:
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
     if code in _WRONG_CREDENTIALS:
         return "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role"
+    if code in _BUCKET_FULL:
+        return "make room in the bucket, or raise its quota"
     if code == "RequestTimeTooSkewed":
         return "set the clock of this machine"
     if isinstance(error, PermissionError):
