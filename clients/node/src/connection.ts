@@ -1,4 +1,6 @@
 /** How the client reaches a server: credentials, options, and retries. */
+import { BlockList, isIP } from "node:net";
+
 import {
   credentials,
   InterceptingCall,
@@ -10,6 +12,10 @@ import {
 
 import { FeedbackServiceService } from "./gen/tidemill/v1/feedback_service.js";
 import { PredictionServiceService } from "./gen/tidemill/v1/prediction_service.js";
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8); // in IPv6's notation, too
+LOOPBACK.addAddress("::1", "ipv6");
 
 /** Certificates, as PEM. */
 export interface Tls {
@@ -121,9 +127,16 @@ export function connection(
 /** Return whether an address can only be on this machine. */
 export function isLocal(address: string): boolean {
   if (address.startsWith("unix:")) return true;
-  const target = address.slice(address.lastIndexOf("/") + 1).replace(/^ipv[46]:/, "");
-  const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase();
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+  const target = address.replace(/^(dns:(\/\/[^/]*\/)?|ipv[46]:)/, "");
+  return target.split(",").every(isLoopback);
+}
+
+/** Return whether a host:port can only be on this machine. */
+function isLoopback(place: string): boolean {
+  const host = place.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  if (/^localhost\.?$/i.test(host)) return true;
+  const family = isIP(host);
+  return family !== 0 && LOOPBACK.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
 /** Return whether an address stands for several servers, which calls are spread over. */

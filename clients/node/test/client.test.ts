@@ -17,6 +17,7 @@ import {
   Unavailable,
   type Result,
 } from "../src/index.js";
+import { isLocal } from "../src/connection.js";
 import { ScriptedServer, status } from "./scripted.js";
 
 let server: ScriptedServer;
@@ -52,7 +53,11 @@ test("calls to this machine bypass a proxy", async () => {
   const port = server.address.slice(server.address.lastIndexOf(":") + 1);
   process.env["grpc_proxy"] = "http://127.0.0.1:1";
   try {
-    for (const host of ["127.0.0.1", "localhost"]) {
+    const hosts = [
+      ...["127.0.0.1", "localhost", "dns:localhost", "dns:///LOCALHOST", "ipv4:127.0.0.1"],
+      ...["[::ffff:127.0.0.1]", `ipv4:127.0.0.1:${port},127.0.0.1`],
+    ];
+    for (const host of hosts) {
       const direct = new TidemillClient(`${host}:${port}`, { timeoutMs: 5_000 });
       assert.equal((await direct.predict("t", "a")).label, "a");
       direct.close();
@@ -60,6 +65,14 @@ test("calls to this machine bypass a proxy", async () => {
   } finally {
     delete process.env["grpc_proxy"];
   }
+});
+
+test("only addresses of this machine alone are local", () => {
+  const local = ["localhost.:1", "127.9.9.9:1", "[::1]:1", "ipv6:[::1]:1,[0:0:0:0:0:0:0:1]:2", "dns://9.9.9.9/localhost:1"];
+  const other = ["10.0.0.1:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "[::ffff:10.0.0.1]:1", "[fe80::1%lo]:1"];
+  const named = ["localhost.example.com:1", "dns:///example.com/localhost:1", "127.0.0.1.example.com:1", ""];
+  assert.deepEqual(local.filter((address) => !isLocal(address)), []);
+  assert.deepEqual([...other, ...named].filter(isLocal), []);
 });
 
 test("an API key unencrypted to another machine is refused, and so is an empty one", () => {

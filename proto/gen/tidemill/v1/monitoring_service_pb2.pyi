@@ -274,7 +274,9 @@ class ListReportsRequest(_message.Message):
     task: _builtins.str
     """Only this task's reports; empty lists all."""
     kind: _builtins.str
-    """Only reports of this kind: accuracy, drift, feedback, latency, retraining or rollout; empty lists all."""
+    """Only reports of this kind: accuracy, drift, feedback, latency, retraining or rollout; empty
+    lists all.
+    """
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str

@@ -133,7 +133,10 @@ export interface Silence {
 export interface ListReportsRequest {
   /** Only this task's reports; empty lists all. */
   task: string;
-  /** Only reports of this kind: accuracy, drift, feedback, latency, retraining or rollout; empty lists all. */
+  /**
+   * Only reports of this kind: accuracy, drift, feedback, latency, retraining or rollout; empty
+   * lists all.
+   */
   kind: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
