@@ -55,9 +55,9 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
     opened.database.close()
 
 
-def check(script: str, folder: Path, **variables: str) -> tuple[int, str]:
+def check(script: str, folder: Path, *options: str, **variables: str) -> tuple[int, str]:
     """The exit code of a health check that is run in a folder, and what it complains of."""
-    command = [sys.executable, str(IMAGES / script)]
+    command = [sys.executable, str(IMAGES / script), *options]
     environment = {**os.environ, **variables}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -143,4 +143,28 @@ def test_jobs_are_not_ended_because_the_database_is_away(tmp_path: Path) -> None
         port = taken.getsockname()[1]
         url = f"postgresql+psycopg://tidemill@127.0.0.1:{port}/tidemill"
         code, said = check("jobs_healthy.py", tmp_path, TIDEMILL_DATABASE_URL=url)
+        starting = check("jobs_healthy.py", tmp_path, "--startup", TIDEMILL_DATABASE_URL=url)
     assert (code, said.partition(":")[0]) == (0, "STORAGE_UNAVAILABLE")
+    assert starting == (1, said)
+
+
+def test_jobs_have_not_started_before_the_database_is_migrated(tmp_path: Path) -> None:
+    """A SQLite file that is missing is away, and stays so; one without tables has no lease."""
+    (tmp_path / "var").mkdir()
+    file = tmp_path / "var" / "tidemill.db"
+    code, said = check("jobs_healthy.py", tmp_path)
+    assert (code, said.partition(":")[0]) == (0, "STORAGE_UNAVAILABLE")
+    assert check("jobs_healthy.py", tmp_path, "--startup") == (1, said)
+    assert not file.exists()
+    file.touch()
+    for options in ([], ["--startup"]):
+        code, said = check("jobs_healthy.py", tmp_path, *options)
+        assert (code, said.partition(":")[0]) == (1, "no scheduler holds the lease")
+
+
+def test_jobs_with_a_lease_have_started(storage: Storage, tmp_path: Path) -> None:
+    """The check of a start passes once a scheduler holds the lease."""
+    failing = (1, "no scheduler holds the lease")
+    assert check("jobs_healthy.py", tmp_path, "--startup") == failing
+    storage.leases.acquire("jobs", "one", timedelta(minutes=5))
+    assert check("jobs_healthy.py", tmp_path, "--startup") == (0, "")

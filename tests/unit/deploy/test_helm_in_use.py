@@ -34,13 +34,26 @@ def test_a_long_migration_is_not_ended(component: str) -> None:
     assert probe["periodSeconds"] * probe["failureThreshold"] >= AN_HOUR
 
 
-@pytest.mark.parametrize("values", [{}, {"tlsSecretName": "tls"}], ids=["plain", "TLS"])
-def test_a_front_that_hangs_is_restarted(values: dict[str, str]) -> None:
+def test_jobs_that_wait_for_the_database_have_not_started() -> None:
+    """The probe of the start fails meanwhile; the later one does not end runs."""
+    jobs = container("jobs")
+    command = ["python", "/opt/tidemill/jobs_healthy.py"]
+    assert jobs["startupProbe"]["exec"]["command"] == [*command, "--startup"]
+    assert jobs["livenessProbe"]["exec"]["command"] == command
+
+
+def test_a_front_that_hangs_is_restarted() -> None:
     """Its process must answer: the kernel alone accepts connections of one that is stopped."""
-    front = container("front", values)
-    asked = {"exec"} if values else {"grpc"}
-    assert asked <= front["livenessProbe"].keys()
-    assert asked <= front["readinessProbe"].keys()
+    front = container("front")
+    assert "grpc" in front["livenessProbe"]
+    assert "grpc" in front["readinessProbe"]
+
+
+def test_no_certificate_restarts_a_front() -> None:
+    """With TLS, only its readiness needs the caller's certificate, and a second of CPU."""
+    front = container("front", {"tlsSecretName": "tls"})
+    assert front["livenessProbe"]["tcpSocket"] == {"port": "grpc"}
+    assert "exec" in front["readinessProbe"]
 
 
 def test_orphans_are_reaped() -> None:

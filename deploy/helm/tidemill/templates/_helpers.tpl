@@ -44,7 +44,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{/* Asks a front's health service. Kubernetes' own probe cannot speak TLS. */}}
-{{- define "tidemill.frontHealth" -}}
+{{- define "tidemill.frontReadiness" -}}
 {{- if .Values.tlsSecretName }}
 exec: { command: [python, /opt/tidemill/server_healthy.py] }
 periodSeconds: 15 # it takes a second of CPU
@@ -53,6 +53,18 @@ grpc: { port: 50051 }
 periodSeconds: 5
 {{- end }}
 timeoutSeconds: 10
+{{- end }}
+
+{{/* With TLS only whether the port is open: no certificate may restart a front. */}}
+{{- define "tidemill.frontLiveness" -}}
+{{- if .Values.tlsSecretName }}
+tcpSocket: { port: grpc }
+{{- else }}
+grpc: { port: 50051 }
+{{- end }}
+periodSeconds: 5
+timeoutSeconds: 10
+failureThreshold: 6
 {{- end }}
 
 {{/* Settings of fronts and jobs. */}}
