@@ -25,8 +25,9 @@ class ObjectStorageUnavailable(Unavailable):
 
     def __init__(self, url: str, detail: object, code: str = "") -> None:
         if code:
-            found = f"answers with the error {code}: {detail}. See that server's log: its disk or "
-            found += "the bucket's quota may be full"
+            found = f"answers with the error {code}: {detail}. "
+            full = "See that server's log: its disk or the bucket's quota may be full"
+            found += full if code == "InternalError" else "Try again; see that server's log"
         else:
             found = f"does not answer: {detail}. Try again once it does; AWS_ENDPOINT_URL names a "
             found += "server other than Amazon's"

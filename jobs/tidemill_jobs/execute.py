@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.job import JobRun
+from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
 from tidemill_core.durable import cause
 from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
@@ -143,6 +143,9 @@ def run_claimed(
     run: JobRun, settings: Settings, storage: Storage, triton: TritonControl, clock: Clock
 ) -> bool:
     """Do the work of a claimed run, and return whether it succeeded."""
+    if run.state is not JobRunState.RUNNING:  # while this process waited for the database
+        log.error("run_was_closed", run_id=run.run_id)
+        return False
 
     def work(progress: Progress) -> Result:
         if run.task not in settings.tasks:

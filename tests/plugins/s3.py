@@ -28,14 +28,16 @@ class FailingS3(S3FileSystem):
 
     Attributes:
         calls_left: how many it answers.
+        error: what the others raise.
     """
 
     protocol = ("failing",)
     calls_left: float = float("inf")
+    error: type[OSError] = ConnectionResetError
 
     async def _call_s3(self, method: str, *arguments: Any, **options: Any) -> Any:
         if FailingS3.calls_left < 1:
-            raise ConnectionResetError(method)
+            raise FailingS3.error(method)
         FailingS3.calls_left -= 1
         return await super()._call_s3(method, *arguments, **options)
 

@@ -226,8 +226,7 @@ def _database(settings: Settings) -> list[Check]:
         cure = "first write a backup with the earlier release; see docs/backup.md"
         return [Check("database", "warn", str(error), cure)]
     except DatabaseMissing as error:
-        found, _, remedy = error.detail.partition(": ")
-        return [Check("database", "fail", found, remedy)]
+        return [Check("database", "fail", error.found, error.cure)]
     except TidemillError as error:
         remedy = "check database_url, and that the database is up"
         detail = " ".join((error.detail or str(error)).split())  # PostgreSQL's has lines and tabs

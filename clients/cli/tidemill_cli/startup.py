@@ -58,6 +58,7 @@ class Startup:
         self._repository = ModelRepository.of(settings)
         self._damage: dict[tuple[str, int], str | None] = {}
         self._reported: set[str] = set()
+        self._away = ""
 
     def __enter__(self) -> Self:
         return self
@@ -69,11 +70,14 @@ class Startup:
 
     def look(self) -> list[TaskStartup]:
         """Return the current progress of each task."""
+        self._away = ""
         return [self._look_at(task) for task in self._tasks]
 
     def _look_at(self, task: str) -> TaskStartup:
         if self._serves(task):
             return TaskStartup(task, serving=True, fraction=1.0, message="serving")
+        if self._away:  # an answer that does not come takes seconds: one task waits for it
+            return self._waiting(task)
         try:
             storage = self._opened()
             deployment = storage.models.deployment(task)
@@ -82,8 +86,8 @@ class Startup:
             run = self._training(storage, task)
             waiting = storage.models.in_states(task, [ModelState.AWAITING_APPROVAL])
         except StorageUnavailable as error:
-            away = database_away(error)
-            return self._unserved(task, "waits for the database", away, "database")
+            self._away = database_away(error)
+            return self._waiting(task)
         if waiting and (run is None or run.state.ended):
             version = waiting[-1].version
             todo, cause = unapproved(task, version), f"{task}/{version}"
@@ -93,6 +97,9 @@ class Startup:
         if trouble := trouble_of(run.state, run.error, run.result):
             return self._unserved(task, "not trained", no_first_model(task, trouble), run.run_id)
         return TaskStartup(task, serving=False, fraction=run.progress, message=run.message)
+
+    def _waiting(self, task: str) -> TaskStartup:
+        return self._unserved(task, "waits for the database", self._away, "database")
 
     def _opened(self) -> Storage:
         if self._storage is None:

@@ -27,33 +27,36 @@ _KEEPALIVES = {
 
 
 class DatabaseMissing(StorageUnavailable):
-    """A SQLite file that was moved away or deleted while it was used."""
+    """A SQLite file that was moved away or deleted while it was used.
+
+    Attributes:
+        found: which file is missing.
+        cure: what to do.
+    """
+
+    cure = "move it back; to begin with an empty database, stop `tidemill up` and start it again"
 
     def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} is missing: move it back; to begin with an empty database, stop `tidemill up` "
-            "and start it again"
-        )
+        self.found = f"{path} is missing"
+        super().__init__(f"{self.found}: {self.cure}")
 
 
 def open_engine(url: str) -> Engine:
     """Return SQLAlchemy's engine for a database, which connects when it is used.
 
-    A SQLite file is created now if it is missing, and never later: then it was moved away.
+    A SQLite file must exist by then.
 
     Raises:
         ConfigurationError: the URL names no supported database.
-        StorageUnavailable: the SQLite file cannot be created.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         options = {"check_same_thread": False}
         engine = create_engine(parsed, hide_parameters=True, connect_args=options)
+        if (file := _file_of(parsed)) is not None:
+            _keep_to_file(engine, file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        if (file := _file_of(parsed)) is not None:
-            create_missing(url)
-            _keep_to_file(engine, file)
         return engine
     if parsed.get_backend_name() == "postgresql":
         engine = create_engine(
@@ -77,7 +80,7 @@ def missing_file(url: str) -> Path | None:
         ConfigurationError: the URL is not SQLAlchemy's.
     """
     file = _file_of(_parsed(url))
-    return None if file is None or file.exists() else file
+    return file if file is not None and _is_missing(file) else None
 
 
 def create_missing(url: str) -> None:
@@ -100,7 +103,17 @@ def _file_of(url: URL) -> Path | None:
     """Return the file of a SQLite database; None for another one, or one that has a URI."""
     name = url.database or ":memory:"
     is_file = url.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:"))
-    return Path(name).absolute() if is_file else None
+    return Path(os.path.abspath(name)) if is_file else None  # noqa: PTH100 -- as SQLAlchemy does
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # whoever opens it is told why that fails
+    return False
 
 
 def _keep_to_file(engine: Engine, file: Path) -> None:
@@ -110,7 +123,7 @@ def _keep_to_file(engine: Engine, file: Path) -> None:
     """
 
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        if not file.exists():
+        if _is_missing(file):
             raise DatabaseMissing(file)
         arguments[0] = f"{file.as_uri()}?mode=rw"  # SQLite would create it
         options["uri"] = True
@@ -119,7 +132,7 @@ def _keep_to_file(engine: Engine, file: Path) -> None:
         record.info["file"] = _identity(file)
 
     def check(_connection: Any, record: Any, _proxy: Any) -> None:
-        if record.info["file"] != _identity(file):
+        if (found := _identity(file)) is None or found != record.info["file"]:
             raise exc.DisconnectionError  # the pool opens another connection
 
     event.listen(engine, "do_connect", connect)
@@ -130,7 +143,7 @@ def _keep_to_file(engine: Engine, file: Path) -> None:
 def _identity(file: Path) -> tuple[int, int] | None:
     try:
         found = file.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino
 

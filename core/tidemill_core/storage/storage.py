@@ -16,7 +16,7 @@ from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.drift_regions import DriftRegionStore
-from tidemill_core.storage.engine import DatabaseMissing, missing_file
+from tidemill_core.storage.engine import DatabaseMissing, create_missing, missing_file
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.exports import ExportStore
 from tidemill_core.storage.feedback import FeedbackStore
@@ -86,8 +86,10 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
             the database.
         StorageUnavailable: the database cannot be reached, or is missing.
     """
-    if not create and (file := missing_file(url)) is not None:
-        raise DatabaseMissing(file)
+    if (file := missing_file(url)) is not None:
+        if not create:
+            raise DatabaseMissing(file)
+        create_missing(url)
     database = Database(url)
     try:
         migrate(database)

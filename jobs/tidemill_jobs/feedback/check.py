@@ -11,7 +11,7 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.job import RETRAIN, JobRun, JobRunState, Trigger
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.split import Split
-from tidemill_core.object_errors import ObjectStorageRefused, ObjectStorageUnavailable
+from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_core.storage.judged_predictions import evidence_mark
@@ -47,6 +47,7 @@ def run(context: JobContext) -> Result:
 
     Raises:
         StorageUnavailable: the database does not answer.
+        ObjectStorageRefused: as it stays until a person acts.
     """
     storage, task, now = context.storage, context.task, context.clock()
     reviewed, new_examples = _review(context)
@@ -54,7 +55,7 @@ def run(context: JobContext) -> Result:
     decision, retrain = "TOO_FEW", None
     try:
         evidence = _evidence(context)
-    except (ObjectStorageUnavailable, ObjectStorageRefused) as error:
+    except ObjectStorageUnavailable as error:
         decision, reason = "RESTING", f"no retraining starts meanwhile: {error}"
     else:
         new_examples, reason = evidence.new_examples, retrain_reason(evidence, policy, now)

@@ -31,6 +31,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database without tables."""
     if request.param == "sqlite":
+        (tmp_path / "tidemill.db").touch()
         return f"sqlite:///{tmp_path / 'tidemill.db'}"
     return str(request.getfixturevalue("postgres_url"))
 

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.storage.values import prediction, verdict
 from tidemill_core.errors import StorageUnavailable
 from tidemill_core.settings.folders import sqlite_url
-from tidemill_core.storage.database import Page
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.storage import Storage, existing_storage, open_storage
 
 
@@ -83,3 +83,19 @@ def test_a_process_of_a_running_stack_creates_no_file(file: Path) -> None:
     with closing(open_storage(url).database):
         pass
     open_storage(url, create=False).database.close()
+
+
+def test_only_opening_a_storage_creates_a_file(file: Path) -> None:
+    """A look at a database that is not there fails."""
+    database = Database(sqlite_url(file))
+    with closing(database), pytest.raises(StorageUnavailable), database.read():
+        pass
+    assert not file.exists()
+
+
+def test_a_path_through_a_link_means_what_it_meant(tmp_path: Path) -> None:
+    """SQLAlchemy removes `..` before it follows links, so the same file is checked and opened."""
+    (tmp_path / "far" / "folder").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "folder")
+    open_storage(f"sqlite:///{tmp_path}/link/../here.db").database.close()
+    assert (tmp_path / "here.db").exists()

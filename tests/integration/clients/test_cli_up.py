@@ -1,6 +1,7 @@
 """`tidemill up` while the database does not answer."""
 
 import contextlib
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -61,3 +62,23 @@ def test_a_start_goes_on_once_the_database_is_unlocked(
         other.execute("ROLLBACK")
         (task,) = startup.look()
         assert (task.message, task.new_error) == ("starting", "")
+
+
+def test_one_task_waits_for_a_silent_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wait takes seconds in which Ctrl-C is not heard, so the tasks share one."""
+    rows = tmp_path / "rows.csv"
+    write_workspace(tmp_path, {"support": rows, "spam": rows, "news": rows})
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/mill"
+        monkeypatch.setenv("TIDEMILL_DATABASE_URL", url)
+        with Startup(load_settings()) as startup:
+            tasks = startup.look()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert {task.message for task in tasks} == {"waits for the database"}
+    assert sum(AWAY in task.new_error for task in tasks) == 1

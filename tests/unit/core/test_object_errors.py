@@ -13,7 +13,8 @@ from tidemill_core.object_errors import converted
     [
         ("QuotaExceeded", "OBJECT_STORAGE_REFUSED", "raise its quota"),
         ("XMinioStorageFull", "OBJECT_STORAGE_REFUSED", "make room in the bucket"),
-        ("InternalError", "OBJECT_STORAGE_UNAVAILABLE", "answers with the error InternalError"),
+        ("InternalError", "OBJECT_STORAGE_UNAVAILABLE", "its disk or the bucket's quota"),
+        ("SlowDown", "OBJECT_STORAGE_UNAVAILABLE", "the error SlowDown: no. Try again"),
         ("RequestTimeTooSkewed", "OBJECT_STORAGE_REFUSED", "set the clock"),
     ],
 )

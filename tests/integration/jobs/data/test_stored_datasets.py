@@ -20,7 +20,7 @@ from tests.plugins.s3 import S3, FailingS3
 from tidemill_cli.main import run as cli
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
-from tidemill_core.object_errors import ObjectStorageUnavailable
+from tidemill_core.object_errors import ObjectStorageRefused, ObjectStorageUnavailable
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import open_storage
@@ -217,8 +217,13 @@ def test_the_commands_of_another_machine(
         texts(machine("a"), first)
 
 
-def test_a_check_rests_while_the_storage_is_away(machine: Machine) -> None:
-    """It starts no retraining, says why, and keeps the last count; later it counts again."""
+def test_a_check_rests_while_the_storage_is_away(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts no retraining, says why, and keeps the last count; later it counts again.
+
+    A storage that refuses stays so until a person acts: the check fails.
+    """
     context, away = machine("a"), machine("a", "failing")
     jobs, now = context.storage.jobs, context.clock()
     version = build(context)
@@ -235,5 +240,8 @@ def test_a_check_rests_while_the_storage_is_away(machine: Machine) -> None:
     assert (found["decision"], found["new_examples"]) == ("RESTING", 7)
     assert "the object storage" in found["reason"]
     assert "does not answer" in found["reason"]
+    monkeypatch.setattr(FailingS3, "error", PermissionError)
+    with pytest.raises(ObjectStorageRefused):
+        check(away)
     FailingS3.calls_left = float("inf")
     assert (check(away)["decision"], check(away)["new_examples"]) == ("TOO_FEW", 0)
