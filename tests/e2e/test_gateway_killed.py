@@ -211,7 +211,7 @@ def test_a_killed_gateway_costs_connections_and_nothing_that_was_acknowledged(
                     kills.append(kill(workers, *names))
                 until_answered(asking)
                 workspace.storage.jobs.cancel(run_id, datetime.now(UTC))
-                page.wait_for_selector("#run >> text=cancelled", timeout=60_000)
+                page.wait_for_selector("#run >> text=canceled", timeout=60_000)
                 watcher.join(60)
         assert {status for caller in (*asking, watcher) for status in caller.statuses} == {200}
         assert watcher.broken
