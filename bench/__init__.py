@@ -1,8 +1,8 @@
-"""Benchmarks, against peers too.
-
-SIGTERM ends a benchmark as Ctrl-C does, so that what it started ends with it.
-"""
+"""Benchmarks, against peers too."""
 
 import signal
 
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM end a benchmark as Ctrl-C does, so that what it started ends with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -20,6 +20,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from tests.integration.server.console.history import CHAMPION, PAIRS, TASK, write_history
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
@@ -113,4 +114,5 @@ def _measure(client: httpx.Client, page: str) -> tuple[int, list[float]]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from bench import end_on_sigterm
 from tests.integration.server.console.history import TASK, write_history
 from tests.integration.server.front import Front, Workspace
 from tests.plugins.fake_triton import FakeTriton
@@ -94,4 +95,5 @@ def _done(workspace: Workspace) -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

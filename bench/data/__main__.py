@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.data.rows import write_rows
 from bench.serving.machine import machine
 from bench.serving.report import DOCS, Rows, markdown
@@ -142,4 +143,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

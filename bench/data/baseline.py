@@ -17,6 +17,8 @@ from pathlib import Path
 import pandas as pd
 from datasketch import MinHash, MinHashLSH
 
+from bench import end_on_sigterm
+
 _VALUES = 128
 _THRESHOLD = 0.85
 _WINDOW = 5
@@ -62,4 +64,5 @@ def _split(digest: str) -> str:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -10,6 +10,7 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
+from bench import end_on_sigterm
 from tests.plugins.job_runs import run_of
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
@@ -39,4 +40,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

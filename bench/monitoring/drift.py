@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
+from bench import end_on_sigterm
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.domain.signals import BIN_STARTS, Signal
 from tidemill_jobs.monitoring.drift.check import FALSE_ALARMS_A_NIGHT, judge
@@ -140,4 +141,5 @@ def _samples(
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

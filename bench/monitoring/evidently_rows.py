@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from tidemill_core.domain.signals import Signal, bin_names
 from tidemill_jobs.monitoring.drift.signals import Samples
 from tidemill_jobs.monitoring.tools.evidently_report import MAX_ROWS, compare
@@ -64,4 +65,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -31,6 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.monitoring.one_check import TASK, opened
 from bench.training.support import Rows, labeled, read, side
 from tidemill_core.domain.feedback import Feedback
@@ -234,4 +235,5 @@ def _is_named(reports: Sequence[Report], hostile: Sequence[Feedback]) -> bool:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -12,6 +12,7 @@ from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import end_on_sigterm
 from tests.plugins.job_runs import run_of
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
@@ -52,4 +53,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from bench import end_on_sigterm
 from tests.plugins.triton import free_ports
 
 VERSION = "20.26.1"
@@ -79,4 +80,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

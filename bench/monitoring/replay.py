@@ -26,6 +26,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
+
 WORKSPACE = Path(__file__).parents[2] / "examples" / "arxiv"
 TITLES = WORKSPACE / "titles_1989_2014.tsv.xz"
 LEAST_ACCURACY = 0.765
@@ -103,4 +105,5 @@ def _days_until(outcome: dict[str, Any], reports: str) -> str:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from tidemill_core.storage.accuracy_totals import MAX_SAMPLE, JudgedTotals, Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.estimate import Estimate
@@ -203,4 +204,5 @@ def _cell(outcome: Outcome | None) -> str:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

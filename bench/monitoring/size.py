@@ -26,6 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.monitoring.filled import FIRST, answers, fill, train_champion
 from bench.training.support import Rows
 from tidemill_core.domain.prediction import Prediction
@@ -124,4 +125,5 @@ def _writing(folder: Path, made: Sequence[Prediction]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -24,6 +24,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.training.support import Rows, Untracked, labeled, read, side
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.domain.split import Split
@@ -144,4 +145,5 @@ def _might_be_worse(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) 
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

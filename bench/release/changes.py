@@ -21,6 +21,7 @@ import grpc.aio
 import psutil
 import uvloop
 
+from bench import end_on_sigterm
 from bench.serving.memory import Mixed, Observed, small_workspace
 from bench.serving.processes import named
 from bench.serving.workspace import TASK, Stack, running_stack
@@ -134,4 +135,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

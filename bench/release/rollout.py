@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from tidemill_core.domain.rollout import BothCounts, RolloutEvidence
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_jobs.release.rollout.decision import Action, Stage, decide
@@ -176,4 +177,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

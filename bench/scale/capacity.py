@@ -10,6 +10,8 @@ import argparse
 import math
 from dataclasses import dataclass
 
+from bench import end_on_sigterm
+
 RATES = tuple(10**power for power in range(7))
 
 
@@ -136,4 +138,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -25,6 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from tests.integration.server.front import Front, Workspace
 from tests.plugins.envoy import running_envoy
 from tests.plugins.postgres import running_postgres
@@ -207,4 +208,5 @@ def _watched(turn: Turn, kinds: list[Callers], seconds: float) -> Iterator[tuple
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

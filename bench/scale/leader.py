@@ -4,9 +4,8 @@
 
 Three jobs processes share one PostgreSQL, each by a connection of its own that can be cut. The
 leader is killed (-9) several times, is stopped (SIGSTOP) for longer than its lease, loses its
-database, and gets no answer from it. Runs are queued all the time. Exits with 1 if another process
-leads later than after 30 s, if one that came back leads again or writes as a leader, or if a run is
-started twice.
+database, and gets no answer from it, while runs are queued. Exits with 1 if another process leads
+later than after 30 s, if one that came back leads or writes again, or if a run is started twice.
 """
 
 import argparse
@@ -28,6 +27,7 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
+from bench import end_on_sigterm
 from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tests.plugins.postgres import running_postgres
 from tests.plugins.waiting import wait_until
@@ -246,4 +246,5 @@ _OTHERS = [
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -20,6 +20,7 @@ from typing import Any
 
 import fsspec
 
+from bench import end_on_sigterm
 from tests.plugins.s3 import S3, FailingS3, seaweed
 from tidemill_core.durable import sha256_of
 from tidemill_core.object_storage import ObjectStorage, hashed_name
@@ -132,4 +133,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from bench import end_on_sigterm
 from bench.scale.questions import seconds_by_question, seconds_of_all
 from bench.scale.simulated import (
     START,
@@ -160,4 +161,5 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -22,6 +22,7 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.scoring.__main__ import verdict, write_rows
 from bench.serving.workspace import EXAMPLE, TASK, Workspace, running_stack
 from tests.plugins.job_runs import run_of
@@ -221,4 +222,5 @@ def scoring_context(workspace: Workspace, triton_address: str) -> JobContext:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

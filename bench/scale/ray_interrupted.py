@@ -22,6 +22,7 @@ import optuna
 import psutil
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.scale.ray import SETTINGS, built, divided, scoring_context, weather_data
 from bench.scoring.__main__ import verdict, write_rows
 from bench.serving.workspace import Workspace, running_stack
@@ -149,4 +150,5 @@ _JOBS: dict[str, Callable[[str, str, str], None]] = {
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.scoring.__main__ import verdict
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
 from tests.plugins.postgres import Postgres, running_postgres
@@ -144,4 +145,5 @@ def _answers(stack: Stack, before: Prediction, console: Console) -> bool:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -26,6 +26,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.scoring import raw
 from bench.scoring.kills import ROWS as ROWS_OF_A_KILLED_RUN
 from bench.scoring.kills import survives_kills
@@ -194,4 +195,5 @@ def _peak(stack: Stack, run_id: str) -> Iterator[list[int]]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

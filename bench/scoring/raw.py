@@ -19,6 +19,8 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from bench import end_on_sigterm
+
 BATCH = 256
 
 
@@ -49,4 +51,5 @@ def main(folder: Path, source: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main(*map(Path, sys.argv[1:]))

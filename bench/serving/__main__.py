@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.serving.environments import python_of
 from bench.serving.load import require_wrk
 from bench.serving.measure import RAW, SYSTEMS, Bench, first_label
@@ -74,4 +75,5 @@ def prepare(systems: Collection[str], console: Console) -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

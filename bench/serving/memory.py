@@ -27,6 +27,7 @@ import psutil
 import uvloop
 from google.rpc import code_pb2
 
+from bench import end_on_sigterm
 from bench.serving.messages import example_texts
 from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.processes import named
@@ -236,4 +237,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

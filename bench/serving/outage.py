@@ -28,6 +28,7 @@ import psutil
 import psycopg
 import uvloop
 
+from bench import end_on_sigterm
 from bench.serving.messages import distinct_texts
 from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
@@ -222,4 +223,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

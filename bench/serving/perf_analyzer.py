@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.serving.environments import python_of
 from bench.serving.workspace import TASK, Stack, make_workspace, running_stack
 
@@ -115,4 +116,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

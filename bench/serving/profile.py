@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from bench import end_on_sigterm
 from bench.serving import kinds, messages
 from bench.serving.callers import closed_loop
 from bench.serving.echo import TRANSPORTS, echoed, running_echo
@@ -222,4 +223,5 @@ def _show(tables: Sequence[Rows]) -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -25,6 +25,7 @@ import grpc
 import grpc.aio
 import uvloop
 
+from bench import end_on_sigterm
 from bench.serving.messages import example_texts
 from bench.serving.pages import markdown, print_table, write_page
 from bench.serving.workspace import TASK, Stack, make_workspace, running_stack
@@ -168,4 +169,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -21,6 +21,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
+from bench import end_on_sigterm
 from bench.training.support import Rows, labeled, measure, read, side
 from tidemill_core.domain.split import Split
 from tidemill_core.settings.training import NetworkName
@@ -81,4 +82,5 @@ def measure_peer(learned: Rows, test: Rows) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -12,6 +12,7 @@ import random
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.training.support import labeled, measure, read, side
 from tidemill_core.domain.split import Split
 
@@ -44,4 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

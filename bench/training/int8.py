@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.training.support import TrainingConfig, labeled, read, side
 from tidemill_core.domain.split import Split
 from tidemill_core.settings.training import NetworkName
@@ -93,4 +94,5 @@ def speed(file: bytes, ids: Ids) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

@@ -18,6 +18,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.training.support import Rows, labeled, read
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.tracking import Untracked
@@ -73,4 +74,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

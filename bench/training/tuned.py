@@ -10,6 +10,7 @@ import argparse
 import random
 import time
 
+from bench import end_on_sigterm
 from bench.training.support import labeled, read, side
 from tidemill_core.domain.split import Split
 from tidemill_jobs.training.labeled_texts import TrainingData
@@ -41,4 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

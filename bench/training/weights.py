@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from bench import end_on_sigterm
 from bench.training.support import Rows, labeled, measure, read, side
 from tidemill_core.domain.split import Split
 
@@ -121,4 +122,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     main()

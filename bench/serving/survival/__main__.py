@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
+from bench import end_on_sigterm
 from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.survival.attacked import attacked, attacks
 from bench.serving.survival.deaths import triton_killed, triton_stopped, worker_killed
@@ -74,4 +75,5 @@ def _cases(chosen: list[str], fuzz_cases: int) -> Iterator[Found]:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

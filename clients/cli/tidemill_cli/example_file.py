@@ -1,6 +1,7 @@
 """The format and the lines of a file of examples on this machine."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -103,7 +104,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
 
 def _check_first_bytes(path: Path, content: Any, encoding: str) -> None:
     """Refuse a file that is not in the encoding, if its first bytes say what it is."""
-    if encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         return
     beginning = content.peek(_BEGINNING)[:_BEGINNING]
     for pattern, found in _FIRST_BYTES:

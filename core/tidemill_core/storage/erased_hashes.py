@@ -42,16 +42,26 @@ def count_erased(
         found: the hash of each row's text.
         requested: the requested hash for each hash that was requested.
     """
-    for text_hash, count in Counter(requested.get(each, each) for each in found).items():
-        of_text = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
-        add_counts(connection, of_text & erasures.c.erase_time.is_(None), {table.name: count})
+    erased = Counter(requested.get(each, each) for each in found)
+    of_texts = (erasures.c.task == task) & erasures.c.text_hash.in_(list(erased))
+    counts = {text_hash: {table.name: count} for text_hash, count in erased.items()}
+    add_counts(connection, of_texts & erasures.c.erase_time.is_(None), counts)
 
 
 def add_counts(
-    connection: Connection, of_it: ColumnElement[bool], counts: Mapping[str, int]
+    connection: Connection, of_them: ColumnElement[bool], counts: Mapping[str, Mapping[str, int]]
 ) -> None:
-    """Add counts to those of a request, if there is one."""
-    before = connection.execute(select(erasures.c.counts).where(of_it)).scalar_one_or_none()
-    if before is not None:
-        added = {place: before.get(place, 0) + count for place, count in counts.items()}
-        connection.execute(update(erasures).where(of_it).values(counts={**before, **added}))
+    """Add counts to those of requests.
+
+    Args:
+        connection: of the transaction.
+        of_them: selects the requests.
+        counts: the number of rows by place, for each requested hash.
+    """
+    columns = erasures.c
+    query = select(columns.erasure_id, columns.text_hash, columns.counts).where(of_them)
+    for erasure_id, text_hash, before in connection.execute(query).all():
+        more = counts[text_hash].items()
+        after = {**before, **{place: before.get(place, 0) + count for place, count in more}}
+        of_it = update(erasures).where(columns.erasure_id == erasure_id)
+        connection.execute(of_it.values(counts=after))

@@ -141,7 +141,7 @@ class ErasureStore:
         """Add to the numbers of rows in which a text was found, by place."""
         of_it = erasures.c.erasure_id == erasure.erasure_id
         with self._database.write() as connection:
-            add_counts(connection, of_it, counts)
+            add_counts(connection, of_it, {erasure.text_hash: counts})
 
     def finish(self, erasure: Erasure, now: datetime) -> None:
         """Record that a text is erased; forget the regions it helped make.

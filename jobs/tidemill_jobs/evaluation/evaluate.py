@@ -22,11 +22,11 @@ from tidemill_jobs.evaluation.measures import Judged, measures_of
 from tidemill_jobs.evaluation.paired import compare
 from tidemill_jobs.scoring.answers import RowAnswers
 from tidemill_jobs.scoring.chunks import Chunk, chunks
-from tidemill_jobs.scoring.pace import SharedTurns
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.reading.row import Row
 from tidemill_jobs.scoring.score import private_folders
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
+from tidemill_jobs.scoring.turns import SharedTurns
 
 _SHOWN = 5
 _NO_LABEL = "NO_LABEL"
@@ -93,12 +93,12 @@ def _answered(
     """Ask each version about each labeled row."""
     rows = _Rows(answers=[[] for _ in versions], confidences=[[] for _ in versions])
     limit, renames = context.task_settings.max_text_length, context.task_settings.labels.rename
-    pace = SharedTurns(context.triton.answered_calls)
+    turns = SharedTurns(context.triton.answered_calls)
     wanted = Wanted(asked.text_column, asked.label_column)
     private = private_folders(context.settings)
     with ExitStack() as stack:
         scorers = [
-            stack.enter_context(Scorer(version, context.triton, pace, limit))
+            stack.enter_context(Scorer(version, context.triton, turns, limit))
             for version in versions
         ]
         for chunk in chunks(read_rows(asked.input, wanted, private)):

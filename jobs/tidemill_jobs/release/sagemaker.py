@@ -109,7 +109,7 @@ def _tokenizer(folder: Path) -> tuple[Vocabulary, Tokenizer]:
 
 
 def _damaged(name: str, error: Exception) -> DataError:
-    return SagemakerResultInvalid(f"{name} of the training's result: {error}")
+    return SagemakerResultInvalid(name, f"is damaged: {error}")
 
 
 def _measured(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.cluster import Cluster
 from tidemill_jobs.scoring.answers import RowAnswers
-from tidemill_jobs.scoring.pace import SmallTurns
 from tidemill_jobs.scoring.reading.row import Row
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion
+from tidemill_jobs.scoring.turns import SmallTurns
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -36,11 +36,11 @@ from tidemill_jobs.data.whole_files import remove_left_over, written_whole
 from tidemill_jobs.scoring.answers import AnswerStore, RowAnswers, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.cluster_scorer import Asked, ClusterScorer
-from tidemill_jobs.scoring.pace import SharedTurns
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
 from tidemill_jobs.scoring.summary import Summary
+from tidemill_jobs.scoring.turns import SharedTurns
 from tidemill_jobs.scoring.writing import Output, open_output
 from tidemill_jobs.scoring.writing.answered_rows import answered_rows
 from tidemill_jobs.scoring.writing.output import PREDICTION_COLUMNS, OutputExists

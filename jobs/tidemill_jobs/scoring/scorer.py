@@ -28,8 +28,8 @@ from tidemill_core.text import TextEncoder
 from tidemill_core.text_rules import text_problem
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.scoring.answers import RowAnswers
-from tidemill_jobs.scoring.pace import CALLS_IN_PROGRESS, LARGE_ROWS, SharedTurns, SmallTurns
 from tidemill_jobs.scoring.reading.row import Row
+from tidemill_jobs.scoring.turns import CALLS_IN_PROGRESS, LARGE_ROWS, SharedTurns, SmallTurns
 
 _RETRY_SECONDS = 60.0
 _CALL_SECONDS = 30.0
@@ -122,12 +122,12 @@ class Scorer:
         self,
         version: ServedVersion,
         triton: TritonControl,
-        pace: SharedTurns | SmallTurns,
+        turns: SharedTurns | SmallTurns,
         max_text_length: int,
     ) -> None:
         self.version = version
         self._triton = triton
-        self._pace = pace
+        self._turns = turns
         self._max_text_length = max_text_length
         self._threads = ThreadPoolExecutor(CALLS_IN_PROGRESS)
 
@@ -179,7 +179,7 @@ class Scorer:
         sure = np.zeros(len(ids), np.float32)
         start = 0
         while start < len(ids):
-            with self._pace.turn() as rows:
+            with self._turns.turn() as rows:
                 part = slice(start, start + rows)
                 self._infer(ids[part], best[part], sure[part])
             start += rows

@@ -126,7 +126,7 @@ def _came_from_elsewhere(request: Request) -> bool:
 async def _answered(
     console: Console, request: Request, session: Session, answer: Answer, is_open: bool
 ) -> Response:
-    console.site.check(request.headers.get("host", ""), request.headers.get("origin"))
+    console.own_names.check(request.headers.get("host", ""), request.headers.get("origin"))
     form: Mapping[str, str] = {}
     if request.method == "POST":
         form = await _form_in_time(console.pipeline.drain.until_drained(request.stream()))

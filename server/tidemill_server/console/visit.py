@@ -17,7 +17,7 @@ from tidemill_core.settings import Settings, TaskSettings
 from tidemill_server.console.navigation import Place, places, task_path
 from tidemill_server.console.page_call import PageCall
 from tidemill_server.console.session import Session, Sessions
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 from tidemill_server.gateway.problem import Failed
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.call import peer_of
@@ -58,7 +58,7 @@ class Console:
     Attributes:
         pipeline: serves the pages' questions, under the same rules as every call.
         methods: the methods, by path.
-        site: the names of this server.
+        own_names: the names of this server.
         sessions: the browsers' sessions.
         settings: the workspace's settings.
         datasets: brings the files of dataset versions here.
@@ -68,7 +68,7 @@ class Console:
 
     pipeline: Pipeline
     methods: Mapping[str, Method]
-    site: Site
+    own_names: OwnNames
     sessions: Sessions
     settings: Settings
     datasets: FetchedDatasets

@@ -18,7 +18,7 @@ from tidemill_server.gateway.answer import Answer, Send, send_problem
 from tidemill_server.gateway.http_call import HttpCall, Receive
 from tidemill_server.gateway.openapi import openapi_of
 from tidemill_server.gateway.operation import Operation, operation_of
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 from tidemill_server.gateway.page import HEADERS, page_of
 from tidemill_server.gateway.problem import headers_of, http_problem, problem_of
 from tidemill_server.gateway.routes import ROUTES
@@ -37,12 +37,12 @@ class Gateway:
 
     Attributes:
         pipeline: serves the calls.
-        site: the names of this server.
+        own_names: the names of this server.
         room: the room for large bodies, which they share with gRPC's messages.
     """
 
     pipeline: Pipeline
-    site: Site
+    own_names: OwnNames
     room: Room
 
     async def serve(
@@ -50,7 +50,7 @@ class Gateway:
     ) -> None:
         """Serve one request."""
         share, answer = Share(self.room), Answer(operation, scope, send)
-        call = HttpCall(operation, scope, receive, answer.write, self.site, share)
+        call = HttpCall(operation, scope, receive, answer.write, self.own_names, share)
         try:
             status = await self.pipeline.serve(operation.method, call)
         finally:
@@ -134,7 +134,7 @@ def gateway_app(gateway: Gateway, operations: Sequence[Operation], task: str) ->
     )
     _add_problems(app)
     app.gateway, app.paths = gateway, _paths(operations)
-    _add_pages(app, gateway.site, openapi_of(app.title, app.version, operations, task))
+    _add_pages(app, gateway.own_names, openapi_of(app.title, app.version, operations, task))
     return app
 
 
@@ -153,15 +153,15 @@ def _response(problem: dict[str, Any], headers: dict[str, str]) -> Response:
     return JSONResponse(problem, problem["status"], {**headers, **headers_of(problem)})
 
 
-def _add_pages(app: FastAPI, site: Site, openapi: dict[str, Any]) -> None:
+def _add_pages(app: FastAPI, own_names: OwnNames, openapi: dict[str, Any]) -> None:
     page = page_of(openapi)
 
     @app.get("/openapi.json")
     async def document(request: Request) -> Response:
-        site.check(request.headers.get("host", ""), request.headers.get("origin"))
+        own_names.check(request.headers.get("host", ""), request.headers.get("origin"))
         return JSONResponse(openapi)
 
     @app.get("/docs")
     async def docs(request: Request) -> Response:
-        site.check(request.headers.get("host", ""), request.headers.get("origin"))
+        own_names.check(request.headers.get("host", ""), request.headers.get("origin"))
         return HTMLResponse(page, headers=HEADERS)

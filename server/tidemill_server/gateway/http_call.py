@@ -8,7 +8,7 @@ from typing import Any
 from tidemill_core.errors import InvalidArgument
 from tidemill_server.gateway.json_body import InvalidField, encoded, parsed
 from tidemill_server.gateway.operation import Operation
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 from tidemill_server.gateway.problem import UNSUPPORTED_MEDIA_TYPE
 from tidemill_server.rpc.call import MAX_SECONDS, peer_of
 from tidemill_server.rpc.decoding import MessageTooLarge
@@ -36,7 +36,7 @@ class HttpCall:
         scope: the request, as in ASGI.
         receive: returns the next event of its body.
         write: sends an answer's message.
-        site: the names of this server.
+        own_names: the names of this server.
         share: what the call holds of the room for large bodies.
     """
 
@@ -46,13 +46,13 @@ class HttpCall:
         scope: dict[str, Any],
         receive: Receive,
         write: Write,
-        site: Site,
+        own_names: OwnNames,
         share: Share,
     ) -> None:
         self._operation = operation
         self._scope = scope
         self._receive = receive
-        self._site = site
+        self._own_names = own_names
         self._share = share
         self._buffer = bytearray()
         self._number = 0
@@ -106,7 +106,7 @@ class HttpCall:
 
     def _check(self, media_type: re.Pattern[str]) -> None:
         headers = self._headers
-        self._site.check(headers.get("host", ""), headers.get("origin"))
+        self._own_names.check(headers.get("host", ""), headers.get("origin"))
         if TIMEOUT_HEADER in headers and self.deadline is None:
             rule = "must be a number of seconds above 0, such as 2.5"
             raise InvalidArgument("INVALID_TIMEOUT", TIMEOUT_HEADER, rule)

@@ -15,7 +15,7 @@ _MOST_NAMES = 256
 """How many hosts' checks are remembered."""
 
 
-class Site:
+class OwnNames:
     """The names of this server.
 
     Args:

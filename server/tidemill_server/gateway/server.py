@@ -11,7 +11,7 @@ from tidemill_server.console.app import add_console, templates
 from tidemill_server.console.session import sessions_of
 from tidemill_server.console.visit import Console
 from tidemill_server.gateway.app import Gateway, gateway_app, operations_of
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
@@ -48,15 +48,17 @@ class HttpServer(EmbeddedTransport):
         methods: Mapping[str, Method],
         room: Room,
     ) -> None:
-        site = Site(settings.http_host, settings.http_allowed_hosts)
+        own_names = OwnNames(settings.http_host, settings.http_allowed_hosts)
         tasks = list(settings.tasks)
         operations = operations_of(methods, tasks[0] if len(tasks) == 1 else "")
-        app = gateway_app(Gateway(pipeline, site, room), operations, tasks[0] if tasks else "TASK")
+        app = gateway_app(
+            Gateway(pipeline, own_names, room), operations, tasks[0] if tasks else "TASK"
+        )
         keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
         sessions = sessions_of(keys)
         datasets = FetchedDatasets(DatasetCopies.of(settings))
         console = Console(
-            pipeline, methods, site, sessions, settings, datasets, templates(), system_clock
+            pipeline, methods, own_names, sessions, settings, datasets, templates(), system_clock
         )
         add_console(app, console)
         port = Port("http_port", settings.http_host, settings.http_port)

@@ -142,6 +142,8 @@ class ModelHandler:
         """Reject a version that waits for a person; the comment must say why.
 
         Raises:
+            InvalidArgument: names the field and the rule.
+            IllegalTransition: it does not wait for a person, and no one has rejected it.
             NotFound: the version does not exist.
         """
         checked = self._checked(change)

@@ -1,9 +1,12 @@
 """Requests to erase texts, and their removal from the other tables."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
 from tidemill_core.domain.preference import pair_of
@@ -98,6 +101,39 @@ def test_texts_go_and_rows_stay(storage: Storage) -> None:
     ]
     (left,) = storage.preferences.page("support", Page())[0]
     assert TEXT not in (left.prompt, left.chosen, left.rejected)
+
+
+def test_only_open_requests_cost_statements(storage: Storage) -> None:
+    """The counts of a page cost as many statements for forty texts as for two."""
+    storage.erasures.request("support", HASH, "ann", NOW)
+
+    def statements(texts: int) -> int:
+        words = [TEXT, *(f"text {number}" for number in range(1, texts))]
+        storage.predictions.add(
+            [prediction(f"{texts}-{n}", text=each) for n, each in enumerate(words)]
+        )
+        seen: list[str] = []
+        with _listening(seen):
+            list(storage.erasures.erase_stored("support", set(map(content_hash, words))))
+        return sum("erasures" in each for each in seen)
+
+    assert statements(2) == statements(40)
+    (asked,) = storage.erasures.of_task("support")
+    assert asked.counts["predictions"] == 2
+
+
+@contextmanager
+def _listening(seen: list[str]) -> Iterator[None]:
+    """Note every SQL statement of the block."""
+
+    def note(*values: object) -> None:
+        seen.append(str(values[2]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_what_stands_beside_a_text_goes_with_it(storage: Storage) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from tidemill_jobs.release.gates.speed import Times, quiet_p99_ms, quiet_paces, slowdown
+from tidemill_jobs.release.gates.speed import Times, quiet_p99_ms, quiet_speeds, slowdown
 
 CALLS = 200
 QUICK, DISTURBED = 0.002, 0.4
@@ -57,14 +57,14 @@ def both(shares: Sequence[tuple[float, float]], slower: float = 1) -> Callable[[
 
 def test_a_version_that_is_disturbed_in_every_round_is_no_slower() -> None:
     """Most of its calls meet other work in each round, and few of the champion's do."""
-    assert slowdown(*quiet_paces(both([(0.7, 0.2)] * 5), 2)) == pytest.approx(1)
+    assert slowdown(*quiet_speeds(both([(0.7, 0.2)] * 5), 2)) == pytest.approx(1)
 
 
 def test_a_slower_version_is_found_on_a_busy_machine() -> None:
     """Its fastest calls are slow too."""
-    assert slowdown(*quiet_paces(both([(0.5, 0.5)] * 5, slower=3), 2)) == pytest.approx(3)
+    assert slowdown(*quiet_speeds(both([(0.5, 0.5)] * 5, slower=3), 2)) == pytest.approx(3)
 
 
 def test_a_first_round_within_the_allowed_slowdown_is_enough() -> None:
     """Nothing is sent again."""
-    assert slowdown(*quiet_paces(both([(0, 0)]), 2)) == pytest.approx(1)
+    assert slowdown(*quiet_speeds(both([(0, 0)]), 2)) == pytest.approx(1)

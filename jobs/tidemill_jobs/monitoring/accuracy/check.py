@@ -38,8 +38,8 @@ def run(context: JobContext) -> Result:
     limits = AccuracyLimits(
         hold_out_accuracy(manifest.measures), monitoring.max_accuracy_drop, monitoring.min_verdicts
     )
-    answers = JudgedVersion(task, manifest.version, renames)
-    evidence = read_evidence(storage.database, answers, now, monitoring.window_hours, limits)
+    version = JudgedVersion(task, manifest.version, renames)
+    evidence = read_evidence(storage.database, version, now, monitoring.window_hours, limits)
     context.progress(0.8, f"estimating from {counted(len(evidence.audited), 'audit')}")
     baselines = _baselines(storage.models, manifest, renames)
     finding = find(evidence, limits, baselines, context.task_settings.log_sample)

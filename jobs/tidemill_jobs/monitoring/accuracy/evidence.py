@@ -28,7 +28,7 @@ from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits
 
 @dataclass(frozen=True)
 class JudgedVersion:
-    """The answers of a version, whose accuracy is estimated, and their labels' current names."""
+    """A version whose accuracy is estimated, and its labels' current names."""
 
     task: str
     model_version: int
@@ -50,7 +50,7 @@ class AccuracyEvidence:
         unstored: verdicts on predictions that are not stored.
     """
 
-    answers: JudgedVersion
+    version: JudgedVersion
     windows: Sequence[AuditWindow]
     deciding: Sequence[AuditWindow]
     audits: Sequence[AuditedPrediction]
@@ -99,13 +99,13 @@ class AccuracyEvidence:
 
     @property
     def _own(self) -> list[AuditedPrediction]:
-        version = self.answers.model_version
-        return [each for each in self.audits if each.model_version == version]
+        number = self.version.model_version
+        return [each for each in self.audits if each.model_version == number]
 
 
 def read_evidence(
     database: Database,
-    answers: JudgedVersion,
+    version: JudgedVersion,
     now: datetime,
     window_hours: float,
     limits: AccuracyLimits,
@@ -114,7 +114,7 @@ def read_evidence(
 
     Args:
         database: where predictions, verdicts and labels are.
-        answers: the version's.
+        version: the version.
         now: a time in the last hour of the newest window.
         window_hours: the length of a window.
         limits: what the accuracy is compared with.
@@ -123,19 +123,19 @@ def read_evidence(
         StorageUnavailable: the database does not answer.
     """
     windows = windows_before(now, window_hours)
-    audits = read_audits(database, answers.task, windows[-1].since, answers.renames)
-    version = answers.model_version
-    deciding = choose(windows, [each for each in audits if each.model_version == version], limits)
-    span = AnsweredSpan(answers.task, version, deciding[-1].since, deciding[0].until)
-    counts = count_answers(database, span, answers.renames)
+    audits = read_audits(database, version.task, windows[-1].since, version.renames)
+    number = version.model_version
+    deciding = choose(windows, [each for each in audits if each.model_version == number], limits)
+    span = AnsweredSpan(version.task, number, deciding[-1].since, deciding[0].until)
+    counts = count_answers(database, span, version.renames)
     return AccuracyEvidence(
-        answers,
+        version,
         windows,
         deciding,
         audits,
         counts,
-        judged_totals(database, span, answers.renames),
-        read_sample(database, span, counts.total(), answers.renames),
+        judged_totals(database, span, version.renames),
+        read_sample(database, span, counts.total(), version.renames),
         count_undecided_audits(database, span),
-        count_unstored_verdicts(database, answers.task, version, span.since),
+        count_unstored_verdicts(database, version.task, number, span.since),
     )

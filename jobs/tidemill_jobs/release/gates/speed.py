@@ -48,8 +48,8 @@ class Times:
     batches: npt.NDArray[np.float64]
 
     @property
-    def pace(self) -> Speed:
-        """The version's pace by these times."""
+    def speed(self) -> Speed:
+        """The version's speed by these times."""
         return Speed(1e3 * float(np.median(self.singles)), _BATCH_ROWS / float(self.batches.min()))
 
     def fastest(self, other: "Times") -> "Times":
@@ -103,25 +103,25 @@ def speed(trial: Trial) -> Finding:
         return not_applicable("there are no texts to send")
     allowed = trial.limits.gate.max_slowdown
     if allowed is None:
-        ours, theirs = _network(trial.published), _network(champion)
-        if ours != theirs or not ours:
-            networks = f"the network is {ours or 'unknown'}, the champion's {theirs or 'unknown'}"
+        network, other = _network(trial.published), _network(champion)
+        if network != other or not network:
+            networks = f"the network is {network or 'unknown'}, the champion's {other or 'unknown'}"
             return not_applicable(f"{networks}; gate.max_slowdown sets a limit for any network")
         allowed = DEFAULT_MAX_SLOWDOWN
     models = [trial.published, champion]
-    pace, theirs_pace = quiet_paces(lambda: measure(models, texts), allowed)
-    ratio = slowdown(pace, theirs_pace)
+    ours, theirs = quiet_speeds(lambda: measure(models, texts), allowed)
+    ratio = slowdown(ours, theirs)
     reason = (
         f"{ratio:.2f} times the champion's time with {_origin(trial)}: median "
-        f"{pace.p50_ms:.2f} against {theirs_pace.p50_ms:.2f} ms, "
-        f"{pace.rows_per_second:.0f} against {theirs_pace.rows_per_second:.0f} texts a second"
+        f"{ours.p50_ms:.2f} against {theirs.p50_ms:.2f} ms, "
+        f"{ours.rows_per_second:.0f} against {theirs.rows_per_second:.0f} texts a second"
     )
-    details: dict[str, Any] = {"candidate": asdict(pace), "champion": asdict(theirs_pace)}
+    details: dict[str, Any] = {"candidate": asdict(ours), "champion": asdict(theirs)}
     return limit(ratio, allowed, reason, details)
 
 
-def quiet_paces(send: Callable[[], Sequence[Times]], allowed: float) -> list[Speed]:
-    """Return the paces of a version and the champion on a machine without other work.
+def quiet_speeds(send: Callable[[], Sequence[Times]], allowed: float) -> list[Speed]:
+    """Return the speeds of a version and the champion on a machine without other work.
 
     The fastest of a call's times in up to five rounds counts, as in `quiet_p99_ms`.
 
@@ -130,13 +130,13 @@ def quiet_paces(send: Callable[[], Sequence[Times]], allowed: float) -> list[Spe
         allowed: once the slowdown is within it, no more rounds are sent.
     """
     fastest = send()
-    paces = [each.pace for each in fastest]
+    speeds = [each.speed for each in fastest]
     for _ in range(1, _ROUNDS):
-        if slowdown(*paces) <= allowed:
+        if slowdown(*speeds) <= allowed:
             break
         fastest = [before.fastest(now) for before, now in zip(fastest, send(), strict=True)]
-        paces = [each.pace for each in fastest]
-    return paces
+        speeds = [each.speed for each in fastest]
+    return speeds
 
 
 def _network(model: PublishedModel) -> str:

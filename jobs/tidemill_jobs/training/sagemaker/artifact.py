@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from tidemill_core.errors import DataError
@@ -12,14 +13,13 @@ MAX_BYTES = 8 << 30
 
 
 class SagemakerResultInvalid(DataError):
-    """The result of a training that cannot be used."""
+    """A file of a training's result that cannot be used."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__("SAGEMAKER_RESULT_INVALID", what)
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__("SAGEMAKER_RESULT_INVALID", f"the training's {file} {problem}")
 
 
-def _wrong(found: str) -> DataError:
-    return SagemakerResultInvalid(f"the training's model.tar.gz {found}")
+_wrong = partial(SagemakerResultInvalid, "model.tar.gz")
 
 
 def unpack(archive: Path, folder: Path, names: Collection[str], most: int = MAX_BYTES) -> None:

@@ -195,5 +195,5 @@ def _download(s3: Any, uri: str, archive: Path) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
     if size > MAX_ARCHIVE_BYTES:
-        raise SagemakerResultInvalid(f"{uri} has {size} bytes, which is too large")
+        raise SagemakerResultInvalid(uri, f"has {size} bytes, which is too large")
     s3.download_file(bucket, key, str(archive))

@@ -67,6 +67,8 @@ def _as(encoding: str) -> bytes:
         ("a.csv.zst", lambda: _zstandard(_csv(",")), []),
         ("a.csv", lambda: _as("cp1252"), ["--encoding", "cp1252"]),
         ("a.csv", lambda: _as("utf-16"), ["--encoding", "utf-16"]),
+        ("a.csv", lambda: _as("utf-16"), ["--encoding", "u16"]),
+        ("a.csv", lambda: _as("utf-32"), ["--encoding", "UTF32"]),
         ("a.csv.gz", lambda: gzip.compress(_as("utf-16")), ["--encoding", "utf-16"]),
     ],
 )

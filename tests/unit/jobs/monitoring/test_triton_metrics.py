@@ -1,11 +1,14 @@
 """Triton's own counters."""
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from tests.plugins.proxy import proxied
+from tidemill_core.loopback import keep_loopback_direct
 from tidemill_jobs.monitoring.triton_metrics import pages, read_counters, since
 
 PAGE = b"""# TYPE nv_inference_request_success counter
@@ -53,6 +56,33 @@ def test_the_counters_are_those_of_one_version(triton_metrics: str) -> None:
         "queue_us": 50_000,
         "compute_us": 200_000,
     }
+
+
+def test_the_metrics_of_a_triton_on_this_machine_are_read_directly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also at ::1, which urllib does not find in `no_proxy`."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    class OnIpv6(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        server = OnIpv6(("::1", 0), Page)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server, proxied(monkeypatch) as proxy:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("no_proxy", "lake.example")
+        keep_loopback_direct()
+        url = f"http://[::1]:{server.server_port}/metrics"
+        assert list(read_counters([url], "any", 1)) == [url]
+        assert proxy.connections == 0
+        server.shutdown()
 
 
 def test_the_figures_are_those_since_the_last_counters() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tidemill.v1.prediction_service_pb2 import DESCRIPTOR, StreamPredictRequest
 from tidemill_server.gateway.http_call import HttpCall
 from tidemill_server.gateway.operation import operation_of
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 from tidemill_server.gateway.routes import ROUTES
 from tidemill_server.rpc.methods import methods_of
 from tidemill_server.transports.room import Room, Share
@@ -39,7 +39,7 @@ async def read(parts: list[bytes]) -> list[StreamPredictRequest]:
         raise NotImplementedError
 
     room = Room()
-    call = HttpCall(OPERATION, SCOPE, receive, write, Site("localhost", ()), Share(room))
+    call = HttpCall(OPERATION, SCOPE, receive, write, OwnNames("localhost", ()), Share(room))
     found = []
     while (message := await call.read()) is not None:
         found.append(StreamPredictRequest.FromString(message))

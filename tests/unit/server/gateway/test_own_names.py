@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_core.errors import PermissionDenied
-from tidemill_server.gateway.own_names import Site
+from tidemill_server.gateway.own_names import OwnNames
 
-LOCAL = Site("127.0.0.1", ("Mill.example",))
-EVERYWHERE = Site("0.0.0.0", ("mill.example",))  # noqa: S104 -- not bound
+LOCAL = OwnNames("127.0.0.1", ("Mill.example",))
+EVERYWHERE = OwnNames("0.0.0.0", ("mill.example",))  # noqa: S104 -- not bound
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_a_server_on_every_address_answers_to_addresses() -> None:
     """An address cannot be a page's DNS name. Unlisted names are refused there, too."""
     for host in ("10.0.0.7", "10.0.0.7:8080", "[2001:db8::7]:8080"):
         EVERYWHERE.check(host, None)
-        Site("", ()).check(host, None)
+        OwnNames("", ()).check(host, None)
         with pytest.raises(PermissionDenied):
             LOCAL.check(host, None)
-    Site("10.0.0.7", ()).check("10.0.0.7:8080", None)
+    OwnNames("10.0.0.7", ()).check("10.0.0.7:8080", None)
     for other in ("evil.example", "10.0.0", ""):
         with pytest.raises(PermissionDenied):
             EVERYWHERE.check(other, None)
@@ -84,7 +84,7 @@ def test_pages_of_other_sites_are_refused(origin: str) -> None:
 def test_any_header_is_refused_in_an_orderly_way(host: str, origin: str | None) -> None:
     """Nothing but the names above is allowed, and nothing raises another error."""
     try:
-        Site("10.0.0.7", ()).check(host, origin)
+        OwnNames("10.0.0.7", ()).check(host, origin)
     except PermissionDenied:
         return
     assert "localhost" in host.lower() or "1" in host

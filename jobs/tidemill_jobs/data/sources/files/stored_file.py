@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import aiohttp
@@ -177,8 +177,9 @@ def file_system_of(place: str) -> tuple[Any, str]:
     if "://" in place:
         file_system, name = url_to_fs(place)
         return file_system, name
-    # fsspec would read `a::b` as a chain of URLs, and `data:x` as a URL.
-    return LocalFileSystem(), LocalFileSystem._strip_protocol(place)
+    # fsspec would read `a::b` as a chain of URLs, and `data:x` and `file:x` as URLs.
+    at_home = os.path.expanduser(place)  # noqa: PTH111 -- the other one raises for `~x.csv`
+    return LocalFileSystem(), str(Path(at_home).absolute())
 
 
 @contextmanager
@@ -202,7 +203,7 @@ def _is_of_aws(error: Exception) -> bool:
 def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool) -> StoredFile:
     name = info["name"]
     part = name if _is_local(file_system) else file_system.unstrip_protocol(name)
-    if _is_local(file_system) and not path.startswith(("/", "file:", "local:")):
+    if _is_local(file_system) and not path.startswith(("/", "file://", "local://")):
         part = os.path.relpath(name)
     shows_changes = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)

@@ -33,7 +33,7 @@ part of the headers, whose size is bounded."""
 NOT_THERE = (400, 404, 410, 416, 422)
 """Statuses with which APIs answer a request for a page after the last one."""
 
-_LINKS = re.compile(r'<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]+))?)*)')
+_LINKS = re.compile(r'<([^<>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]+))?)*)')
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 _API_BROKEN = "API_BROKEN"
 _TOO_MANY_REQUESTS = 429

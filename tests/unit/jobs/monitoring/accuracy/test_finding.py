@@ -24,7 +24,7 @@ def _audited(label: str, **attributes: str) -> AuditedPrediction:
 
 def _evidence(audits: list[AuditedPrediction]) -> AccuracyEvidence:
     return AccuracyEvidence(
-        answers=JudgedVersion("support", 1, {}),
+        version=JudgedVersion("support", 1, {}),
         windows=WINDOWS,
         deciding=WINDOWS[:1],
         audits=audits,

@@ -65,7 +65,10 @@ def test_folders_with_a_glob_s_characters_mean_themselves(folder: Path) -> None:
     assert _origins("d[1] */*.csv") == ["d1 xx/a.csv:2"]
 
 
-@pytest.mark.parametrize("name", ["data:x.csv", "a::b.csv", "file.csv", "10:30.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["data:x.csv", "a::b.csv", "file.csv", "10:30.csv", "file:x.csv", "local:x.csv", "~x.csv"],
+)
 def test_a_file_may_be_named_like_a_url(folder: Path, name: str) -> None:
     """Only `://` makes a path a URL."""
     (folder / name).write_text("text,label\nx,a\n")

@@ -1,4 +1,4 @@
-"""The pace of calls to Triton, so that online callers do not feel a batch.
+"""The turns of calls to Triton, so that online callers do not feel a batch.
 
 While no one else asks Triton, calls are large and two are in progress. While others do, one small
 call at a time is in progress, and a pause follows that is as long as the call was. Triton's own

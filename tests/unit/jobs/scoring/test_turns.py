@@ -1,15 +1,15 @@
-"""The pace of a batch beside online callers."""
+"""The turns of a batch beside online callers."""
 
-from tidemill_jobs.scoring.pace import LARGE_ROWS, SMALL_ROWS, SharedTurns
+from tidemill_jobs.scoring.turns import LARGE_ROWS, SMALL_ROWS, SharedTurns
 
 
 def test_calls_are_small_while_others_ask() -> None:
     """Calls are large while only the batch asks, and small once Triton counts calls of others."""
     counts = [0]
-    pace = SharedTurns(lambda: counts[0], look_seconds=0.0)
+    turns = SharedTurns(lambda: counts[0], look_seconds=0.0)
 
     def rows() -> int:
-        with pace.turn() as found:
+        with turns.turn() as found:
             counts[0] += 1
             return found
 
@@ -21,7 +21,7 @@ def test_calls_are_small_while_others_ask() -> None:
 def test_a_restarted_triton_is_not_a_caller() -> None:
     """Counts that start again at zero slow nothing down."""
     counts = iter([100, 101, 0, 1])
-    pace = SharedTurns(lambda: next(counts), look_seconds=0.0)
+    turns = SharedTurns(lambda: next(counts), look_seconds=0.0)
     for _ in range(3):
-        with pace.turn() as found:
+        with turns.turn() as found:
             assert found == LARGE_ROWS
