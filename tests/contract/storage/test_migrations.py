@@ -93,9 +93,10 @@ def test_a_newer_database_is_refused(empty_database_url: str) -> None:
 
 def test_a_look_changes_nothing(empty_database_url: str) -> None:
     """To look creates no tables and no file, and migrates no database of an earlier release."""
+    file = Path(empty_database_url.removeprefix("sqlite:///"))
+    file.unlink(missing_ok=True)
     with existing_storage(empty_database_url) as storage:
         assert storage is None
-    file = Path(empty_database_url.removeprefix("sqlite:///"))
     assert not file.exists()
     database = open_storage(empty_database_url).database
     with existing_storage(empty_database_url) as storage:
