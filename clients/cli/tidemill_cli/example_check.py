@@ -16,7 +16,7 @@ from tidemill_cli.local import require_extras
 from tidemill_cli.output import shortened
 from tidemill_core.counted import counted
 from tidemill_core.csv_formulas import FORMULA
-from tidemill_core.csv_padding import csv_reader, stripped, unpadded
+from tidemill_core.csv_padding import column_names, csv_reader, stripped, unpadded
 from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import FilesSource
 
@@ -109,7 +109,7 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
     reader = csv_reader(unpadded(text_lines(path, encoding), delimiter), delimiter)
     begin = 1
     try:
-        columns = stripped(next(filter(None, reader), []))
+        columns = column_names(next(filter(None, reader), []))
         if not any(columns):
             raise WrongUsage(f"{path} is empty")
         places = [

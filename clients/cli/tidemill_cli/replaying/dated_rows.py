@@ -10,7 +10,7 @@ from pathlib import Path
 from tidemill_cli.example_file import text_lines, without_compression
 from tidemill_cli.failure import WrongUsage
 from tidemill_core.counted import counted
-from tidemill_core.csv_padding import csv_reader, stripped, unpadded
+from tidemill_core.csv_padding import column_names, csv_reader, stripped, unpadded
 from tidemill_core.text import control_character, is_blank
 from tidemill_core.text_repair import repair
 
@@ -99,7 +99,7 @@ def _values(path: Path, columns: Columns) -> Iterator[tuple[str, str, str]]:
     else:
         reader = csv_reader(unpadded(lines, ","), ",")
     try:
-        header = stripped(next(reader, []))
+        header = column_names(next(reader, []))
         places = [_place(path, header, name) for name in vars(columns).values()]
         for row in reader:
             if row:

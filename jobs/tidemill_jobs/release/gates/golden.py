@@ -6,7 +6,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tidemill_core.counted import counted
-from tidemill_core.csv_padding import csv_reader, stripped, unpadded
+from tidemill_core.csv_padding import column_names, csv_reader, stripped, unpadded
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.durable import cause
 from tidemill_core.errors import DataError
@@ -68,7 +68,7 @@ def read_golden(path: Path, renames: Renames) -> list[tuple[str, str]]:
 def _rows(lines: Iterable[str]) -> Iterator[dict[str | None, str | None]]:
     """Yield the rows by column; None has what a row has beyond the header."""
     reader = csv_reader(unpadded(lines, ","), ",")
-    header = stripped(next(reader, []))
+    header = column_names(next(reader, []))
     for row in reader:
         if row:
             yield dict(zip_longest(header, stripped(row[: len(header) + 1])))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from tidemill_core.csv_padding import PADDING, without_padding
+from tidemill_core.csv_padding import SPACES, without_padding
 from tidemill_jobs.data.sources.files.csv_lines import column_index, delimiter_of, take_header
 from tidemill_jobs.data.sources.files.csv_records import Shape, records, sound_records
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
@@ -68,4 +68,4 @@ class _Reader:
 
     def _row(self, fields: list[str], line: int) -> Row:
         values = dict(zip(self.names, fields, strict=True))
-        return row_of(f"{self.part}:{line}", values, fields[self.text].strip(PADDING))
+        return row_of(f"{self.part}:{line}", values, fields[self.text].strip(SPACES))

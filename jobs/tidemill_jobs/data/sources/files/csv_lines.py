@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from tidemill_core.csv_padding import PADDING, without_padding
+from tidemill_core.csv_padding import SPACES, column_names, without_padding
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.errors import AmbiguousColumn, MissingColumn, NotUtf8
@@ -90,7 +90,7 @@ class CsvLines:
         def column(role: str) -> pl.Series:
             index = self._columns.get(role)
             values = [None if index is None else row[index] for row in sound.fields]
-            return pl.Series(values, dtype=pl.String).str.strip_chars(PADDING)
+            return pl.Series(values, dtype=pl.String).str.strip_chars(SPACES)
 
         words = {role: column(role) for role in ("text", "label", "annotator")}
         number = pl.Series(sound.begins, dtype=pl.Int64) + first
@@ -109,7 +109,7 @@ class CsvLines:
             return Unreadable(origin, BROKEN_QUOTES, line)
         if len(fields) != self._shape.columns:
             return Unreadable(origin, WRONG_COLUMN_COUNT, line)
-        values = {role: fields[at].strip(PADDING) for role, at in self._columns.items()}
+        values = {role: fields[at].strip(SPACES) for role, at in self._columns.items()}
         if not block.is_utf8 and not all(map(is_utf8, values.values())):
             return Unreadable(origin, NOT_UTF8, line)
         return RawRow(origin, None, **values)
@@ -133,7 +133,7 @@ def take_header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str
     if block is None or header is None or header.fields is None or header.spans_lines:
         problem = "the header's quotes are not closed, or it is too long; fix that line"
         raise DataError("BROKEN_HEADER", f"{place}: {problem}")
-    names = [column.strip(PADDING) for column in header.fields]
+    names = column_names(header.fields)
     if not is_utf8("".join(names)):
         raise NotUtf8(place, "has a header that is not UTF-8")
     stream.take(block, header.end)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tidemill_core.csv_padding import PADDING, csv_reader
+from tidemill_core.csv_padding import PADDING, SPACES, csv_reader
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
         return lambda _: False
     # Labels of rows of one line, which cannot have swallowed another row.
     labels = {
-        record.fields[label].strip(PADDING)
+        record.fields[label].strip(SPACES)
         for record in found
         if record.fields and not record.spans_lines and len(record.fields) == shape.columns
     }
@@ -183,6 +183,6 @@ def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
         rows: Iterator[list[str]] = (
             next(csv_reader([part], shape.delimiter, strict=False), []) for part in parts
         )
-        return any(len(row) == shape.columns and row[label].strip(PADDING) in known for row in rows)
+        return any(len(row) == shape.columns and row[label].strip(SPACES) in known for row in rows)
 
     return swallows
