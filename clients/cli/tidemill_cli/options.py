@@ -9,8 +9,8 @@ Address = Annotated[
     typer.Option(
         envvar="TIDEMILL_ADDRESS",
         metavar="HOST:PORT",
-        help="The server; without it, the one of this folder's tidemill.toml. Variables for keys "
-        "and TLS are in `tidemill --help`.",
+        help="The server, by default the one of this folder's tidemill.toml. Keys and TLS: "
+        "see `tidemill --help`.",
         show_default=False,
     ),
 ]
