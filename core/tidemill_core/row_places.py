@@ -160,7 +160,7 @@ def written_format(place: str) -> FileFormat:
     """Return the format of a file or URL to write.
 
     Raises:
-        UnknownFormat: it is none of them.
+        UnknownFormat: it is not one of them.
     """
     name = PurePosixPath(place.lower())
     compression = name.suffix if name.suffix in COMPRESSIONS else ""

@@ -6,17 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Delete,
-    Table,
-    Update,
-    case,
-    delete,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import Column, Delete, Table, Update, case, delete, literal, select, update
 
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.split import content_hash

@@ -34,7 +34,7 @@ def choices(
     - `held`: some of each attack's predictions, and of each source with a poor reputation;
     - `disputed`: answers that a challenger in the shadow gives differently;
     - `new_topics`: examples of the topics of the newest drift report, if it is new;
-    - `uncertain`: the smallest margins between the first two labels, at most so many.
+    - `uncertain`: the smallest margins between the first two labels, at most that many.
     """
     judged = judged_predictions(storage.database, span.task, now - MEMORY, renames)
     held = [each for each in judged if each.hold_state is HoldState.HELD]

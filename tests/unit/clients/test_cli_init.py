@@ -194,7 +194,7 @@ def test_init_refuses_files_that_are_not_what_they_say(
 def test_init_counts_labels_as_builds_clean_them(
     labels: tuple[str, str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two spellings of one label are one, and a label that a build quarantines is none."""
+    """Two spellings of one label are one, and a label that a build quarantines does not count."""
     rows = "".join(f"text {n},{label}\n" for n, label in enumerate(labels))
     (workspace / "a.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
     assert run(["init", "new", "--data", "a.csv"]) == 2
