@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tidemill_core.supervisor.kept import Kept
-from tidemill_core.supervisor.lock import StateDirectoryLock
+from tidemill_core.supervisor.lock import stack_runs
 
 _FILE = "processes.json"
 
@@ -58,7 +58,7 @@ def write_processes(state_dir: Path, processes: Sequence[ProcessStatus]) -> None
 
 def read_processes(state_dir: Path) -> list[ProcessStatus]:
     """Return the processes of the stack that runs on a state directory; none if no stack runs."""
-    if StateDirectoryLock(state_dir).holder() is None:
+    if not stack_runs(state_dir):
         return []
     try:
         found = json.loads((state_dir / _FILE).read_bytes())
