@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tidemill_core.errors import DataError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The system's numbers for a disk, or a user's part of it, without room."""
 STAGED = ".staged-"
 """The start of the names of files that are being written."""
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)

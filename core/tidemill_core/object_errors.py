@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tidemill_core.durable import cause
+from tidemill_core.durable import DISK_FULL, cause
 from tidemill_core.errors import DataError, TidemillError, Unavailable
 
 _USER = re.compile(r"://[^/\s]*@")
@@ -15,7 +15,6 @@ _WRONG_REQUEST = (errno.EINVAL, errno.ENAMETOOLONG, errno.ENOSYS, errno.EREMCHG)
 """Errors that s3fs makes of S3's codes for wrong names, regions and requests."""
 _BUCKET_FULL = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull")
 """S3's codes, as Ceph and MinIO answer them, for a bucket that takes no more."""
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ObjectStorageUnavailable(Unavailable):
@@ -72,7 +71,7 @@ def converted(url: str) -> Iterator[None]:
     except (TidemillError, ObjectGone):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
         detail = " ".join(without_user(cause(error)).split())
         if cure := _cure(error):

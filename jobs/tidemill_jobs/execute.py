@@ -1,6 +1,5 @@
 """The execution of one claimed run."""
 
-import errno
 import os
 import threading
 import time
@@ -11,7 +10,7 @@ import structlog
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
-from tidemill_core.durable import cause
+from tidemill_core.durable import DISK_FULL, cause
 from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
@@ -23,7 +22,6 @@ from tidemill_jobs.context import JobContext, Progress, Result, RunCanceled
 
 HEARTBEAT_SECONDS = 1.0
 _CLOSE_ATTEMPTS = 60
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger()
 
@@ -102,9 +100,9 @@ def failure(error: Exception) -> str:
 
 def _is_of_full_disk(error: Exception) -> bool:
     """Return whether the system, a library that wraps its error, or SQLite says so."""
-    if getattr(error, "errno", None) in _DISK_FULL or "disk is full" in str(error):
+    if getattr(error, "errno", None) in DISK_FULL or "disk is full" in str(error):
         return True
-    return cause(error) in map(os.strerror, _DISK_FULL)
+    return cause(error) in map(os.strerror, DISK_FULL)
 
 
 def ending(result: Result) -> str:

@@ -1,7 +1,6 @@
 """Models that were made elsewhere: their files are stored, and a run that judges them is queued."""
 
 import asyncio
-import errno
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +13,7 @@ from tidemill_core.clock import Clock
 from tidemill_core.counted import counted
 from tidemill_core.domain.job import IMPORT_MODEL, JobRun, Trigger
 from tidemill_core.domain.job_parameters import ImportModelParameters
-from tidemill_core.durable import sync
+from tidemill_core.durable import DISK_FULL, sync
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.model_uploads import MAX_BYTES, ImportFileKind, ModelUploads, disk_full
 from tidemill_core.storage.jobs import JobStore, RunRequest
@@ -98,7 +97,7 @@ class ModelImporter:
             await asyncio.to_thread(self.uploads.complete, upload_id)
             run = await asyncio.to_thread(self._queue, described, upload_id)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in DISK_FULL:
                 raise disk_full(size) from error
             raise
         finally:

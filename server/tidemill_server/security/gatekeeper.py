@@ -27,7 +27,7 @@ class MissingCredential(Unauthenticated):
 
 
 class MalformedCredential(Unauthenticated):
-    """A credential that has the form of none."""
+    """A credential that is neither a key's nor a token's, or is given twice."""
 
     def __init__(self, message: str) -> None:
         super().__init__("MALFORMED_CREDENTIAL", message)
