@@ -21,15 +21,25 @@ _PYTHON_PACKAGES = (
 _BUILD_SECONDS = 3600.0
 
 
-def check_tools(engine: Engine) -> None:
-    """Check that the programs which the stand-ins need are installed.
+def check_podman(engine: Engine) -> None:
+    """Check that the stand-ins can be made, and that a container with a network starts.
 
     Raises:
-        Failed: one is missing.
+        Failed: a program is missing, or Podman cannot start a container.
     """
-    needed = ("debootstrap", "catatonit") if engine.is_podman else ()
-    if missing := [name for name in needed if not shutil.which(name)]:
+    programs = ("debootstrap", "catatonit")
+    if missing := [name for name in programs if not shutil.which(name)]:
         raise Failed(f"install {', '.join(missing)}")
+    image = f"localhost/{PREFIX}-probe"
+    with tempfile.TemporaryDirectory(prefix="tidemill-compose-") as folder:
+        archive = Path(folder) / "probe.tar"
+        with tarfile.open(archive, "w") as files:  # catatonit is one static file
+            files.add(os.path.realpath(shutil.which("catatonit") or ""), "catatonit")
+        engine.run("import", str(archive), image)
+    try:
+        engine.run("run", "--rm", "--network=podman", image, "/catatonit", "--version")
+    finally:
+        engine.run("image", "rm", "--force", image)
 
 
 def provide_python(engine: Engine) -> None:
