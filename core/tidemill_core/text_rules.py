@@ -11,8 +11,9 @@ def text_problem(text: str, max_length: int) -> tuple[str, str] | None:
 
     The repair is that of a build, so serving refuses the texts that a build quarantines.
     """
-    # In a printable text within the limit, a repair changes nothing that a rule checks.
-    if not text.isprintable() or len(text) > max_length:
+    # In printable ASCII within the limit, a repair changes nothing that a rule checks. Beyond ASCII,
+    # printable text may be a control or invisible character that was decoded with a wrong encoding.
+    if not (text.isascii() and text.isprintable()) or len(text) > max_length:
         if len(text) > longest_raw_length(max_length):
             return IS_TOO_LONG, _too_long(text, max_length)
         text = repair(text)

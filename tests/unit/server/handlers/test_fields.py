@@ -1,7 +1,7 @@
 """Rules for fields that several services share."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.jobs.data.preparing.test_clean import landed
@@ -14,6 +14,11 @@ anything = st.text(max_size=40)
 
 
 @given(anything, st.integers(1, 30))
+@example("\u200b".encode().decode("cp1252"), 30)  # an invisible character
+@example("\ufeff".encode().decode("latin-1"), 30)
+@example("\u3000".encode().decode("cp1252"), 30)  # a space
+@example("a\x81".encode().decode("mac-roman"), 30)  # a control character
+@example("\u0958" * 20, 30)  # whose composed form is longer
 def test_a_text_is_refused_exactly_where_a_build_would_quarantine_it(text: str, limit: int) -> None:
     """A text is refused if it is too long, blank or has control characters after its repair."""
     row = clean(landed((text, "a")), Cleaning(limit)).row(0, named=True)
