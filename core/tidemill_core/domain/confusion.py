@@ -67,7 +67,8 @@ def wilson(right: int, rows: int) -> tuple[float, float]:
     share, square = right / rows, _Z_95**2
     center = (share + square / (2 * rows)) / (1 + square / rows)
     half = _Z_95 * sqrt(share * (1 - share) / rows + square / (4 * rows**2)) / (1 + square / rows)
-    return max(0.0, center - half), min(1.0, center + half)
+    # The share is within it; rounding may leave 1 above it, and 0 below.
+    return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))
 
 
 def _measures(label: str, rows: int, answers: int, right: int) -> ClassMeasures:

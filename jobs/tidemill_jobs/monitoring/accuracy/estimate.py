@@ -46,4 +46,5 @@ def wilson(share: float, rows: float, quantile: float = Z) -> tuple[float, float
     square = quantile * quantile / rows
     center = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
-    return max(0.0, center - half), min(1.0, center + half)
+    # The share is within it; rounding may leave 1 above it, and 0 below.
+    return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))

@@ -33,6 +33,13 @@ def test_wilsons_interval() -> None:
         assert wilson(right, rows) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
 
 
+def test_wilsons_interval_holds_the_share() -> None:
+    """Rounding never leaves a share of 0 or 1 outside of its interval."""
+    for rows in range(1, 200):
+        assert wilson(0, rows)[0] == 0
+        assert wilson(rows, rows)[1] == 1
+
+
 def test_a_class_that_is_never_answered_has_no_precision() -> None:
     """What has no rows has no measure, instead of a zero that would look like one."""
     card, fee = measures_of_classes([Confusion("card", "fee", 3)])

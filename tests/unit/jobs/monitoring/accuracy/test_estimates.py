@@ -65,6 +65,13 @@ def test_audits_of_one_kind_have_an_interval(right: float) -> None:
         assert (found.low, found.high) == pytest.approx(wilson(right, 40))
 
 
+def test_wilsons_interval_holds_the_share() -> None:
+    """Rounding never leaves a share of 0 or 1 outside of its interval."""
+    for rows in range(1, 200):
+        assert wilson(0, rows)[0] == 0
+        assert wilson(1, rows)[1] == 1
+
+
 def test_intervals_hold_the_truth() -> None:
     """Audits drawn at two rates and biased guesses: both intervals hold the truth as promised."""
     draw, runs = np.random.default_rng(1), 1000
