@@ -11,8 +11,8 @@ def text_problem(text: str, max_length: int) -> tuple[str, str] | None:
 
     The repair is that of a build, so serving refuses the texts that a build quarantines.
     """
-    # In printable ASCII within the limit, a repair changes nothing that a rule checks. Beyond ASCII,
-    # printable text may be a control or invisible character that was decoded with a wrong encoding.
+    # In printable ASCII within the limit, a repair changes nothing that a rule checks. Beyond it,
+    # printable text may be a control character that was decoded with a wrong encoding.
     if not (text.isascii() and text.isprintable()) or len(text) > max_length:
         if len(text) > longest_raw_length(max_length):
             return IS_TOO_LONG, _too_long(text, max_length)
