@@ -45,6 +45,8 @@ class MlflowService:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._location, self._folder = config.location, config.folder
+        # Of the folder that it starts in, MLflow makes SQL without escaping quotes.
+        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = config.folder.resolve().as_uri()
         self._client = MlflowClient(config.location)
 
     def send(self, run: TrackedRun) -> str:

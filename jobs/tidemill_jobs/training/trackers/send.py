@@ -1,12 +1,12 @@
 """The process that sends a task's recorded runs to one tracker.
 
 It reads a `SendOrder` as JSON from standard input. A run that was sent is replaced by a file with
-its link, and a run that could not be sent stays. It ends with 1 if some stay.
+its link, and a run that could not be sent stays. If something failed, it ends with 1 and says why
+in one line.
 """
 
 import json
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +37,14 @@ class SendOrder:
     champion: int
 
 
-def main() -> int:
-    """Send the runs, newest first, and return the exit code."""
-    order, failed = SendOrder(**json.load(sys.stdin)), 0
+def main() -> None:
+    """Send the runs, newest first, and show the champion.
+
+    Raises:
+        Exception: the last error of the tracker; the other runs were sent nevertheless.
+    """
+    order = SendOrder(**json.load(sys.stdin))
+    failure: Exception | None = None
     folder = Path(order.folder)
     folder.mkdir(parents=True, exist_ok=True)
     # MLflow's migrations of a new store must not run twice at once.
@@ -51,13 +56,17 @@ def main() -> int:
                 link = {"model_version": run.model_version, "link": service.send(run)}
                 path.with_suffix(".sent").write_text(json.dumps(link))
                 path.unlink()
-            except Exception:
-                failed += 1
-                traceback.print_exc()
-        if order.champion and not failed:
+            except Exception as error:
+                failure = error
+        if failure:
+            raise failure
+        if order.champion:
             service.set_champion(order.task, order.champion)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except Exception as error:
+        # Which of a database's lines says it differs: all of them become one.
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])

@@ -1,9 +1,11 @@
 """The trackers, with their own SDKs: what they keep, and what happens while they are away."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,37 @@ def test_a_failed_training_is_sent_and_a_canceled_one_waits(context: JobContext)
     found = client.search_runs([experiment])
     states = {run.data.tags["tidemill.run_id"]: run.info.status for run in found}
     assert states == {SUBJECT.run_id: "FAILED", "r2": "KILLED"}
+
+
+def in_mlflow(context: JobContext, statement: str) -> None:
+    """Execute a statement in MLflow's database."""
+    with closing(sqlite3.connect(context.settings.state_dir / "mlflow.db")) as database, database:
+        database.execute(statement)
+
+
+def test_mlflow_keeps_runs_in_a_folder_of_any_name(
+    context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the folder that it starts in, MLflow makes SQL without escaping quotes."""
+    folder = tmp_path / "a b 'q' \"dq\" %20"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    in_mlflow(context, "DELETE FROM experiments")  # a new store has none
+    context = tracked_by(context, "mlflow")
+    record(context)
+    assert send_runs(context) == {"mlflow": 0}
+
+
+def test_the_log_says_why_a_tracker_took_nothing(context: JobContext) -> None:
+    """The last line of a database's error is a link, and not always the first one says it."""
+    trigger = "CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    in_mlflow(context, trigger)
+    context = tracked_by(context, "mlflow")
+    record(context)
+    with capture_logs() as logs:
+        assert send_runs(context) == {"mlflow": 1}
+    assert [log["event"] for log in logs] == ["tracking_not_sent"]
+    assert "(sqlite3.IntegrityError) no room" in logs[0]["detail"]
 
 
 def test_the_log_says_that_a_tracker_took_too_long(newcomer: JobContext) -> None:
