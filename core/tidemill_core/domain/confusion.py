@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
-_Z_95 = NormalDist().inv_cdf(0.975)
+from tidemill_core.domain.interval import wilson
 
 
 @dataclass(frozen=True)
@@ -57,22 +55,8 @@ def measures_of_classes(pairs: Iterable[Confusion]) -> list[ClassMeasures]:
     ]
 
 
-def wilson(right: int, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, https://doi.org/10.2307/2276774).
-
-    Args:
-        right: rows that count.
-        rows: all rows, at least 1.
-    """
-    share, square = right / rows, _Z_95**2
-    center = (share + square / (2 * rows)) / (1 + square / rows)
-    half = _Z_95 * sqrt(share * (1 - share) / rows + square / (4 * rows**2)) / (1 + square / rows)
-    # The share is within it; rounding may leave 1 above it, and 0 below.
-    return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))
-
-
 def _measures(label: str, rows: int, answers: int, right: int) -> ClassMeasures:
-    low, high = wilson(right, rows) if rows else (None, None)
+    low, high = wilson(right / rows, rows) if rows else (None, None)
     return ClassMeasures(
         label=label,
         row_count=rows,

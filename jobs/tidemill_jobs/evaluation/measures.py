@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidemill_core.domain.confusion import Confusion, measures_of_classes, wilson
+from tidemill_core.domain.confusion import Confusion, measures_of_classes
+from tidemill_core.domain.interval import wilson
 from tidemill_jobs.training.evaluate import calibration_error, reliability
 
 WORST_ERRORS = 20
@@ -45,7 +46,7 @@ def measures_of(judged: Judged, abstain_below: float) -> Mapping[str, Any]:
         abstain_below: answers with a lower confidence are marked as abstained.
     """
     right, rows = judged.right, len(judged.labels)
-    low, high = wilson(int(right.sum()), rows)
+    low, high = wilson(float(right.mean()), rows)
     pairs = Counter(zip(judged.labels, judged.answers, strict=True))
     confusion = [Confusion(*pair, count) for pair, count in sorted(pairs.items())]
     classes = measures_of_classes(confusion)

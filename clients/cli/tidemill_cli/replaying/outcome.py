@@ -12,12 +12,11 @@ from tidemill.v1 import monitoring_service_pb2 as monitoring_pb
 from tidemill_cli.listing import collect
 from tidemill_cli.messages import to_json
 from tidemill_cli.replaying.days import Answer, Replay
+from tidemill_core.domain.interval import Z
 
 _MOST = 10_000
 _DAYS, _WEEKS = 45, 400
 """A replay of up to so many days is shown by day, or by week; a longer one by month."""
-_Z = 1.959964
-"""The normal distribution's 97.5th percentile."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def gain(judged: Sequence[Judged]) -> Gain:
     count = len(judged)
     difference = (won - lost) / count
     error = math.sqrt(max((won + lost) / count - difference**2, 0.0) / count)
-    return Gain(difference, difference - _Z * error, difference + _Z * error)
+    return Gain(difference, difference - Z * error, difference + Z * error)
 
 
 def outcome_of(replay: Replay, judged: Sequence[Judged]) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from tidemill_core.domain.interval import Z, wilson
 from tidemill_core.storage.accuracy_totals import JudgedTotals
 from tidemill_core.storage.audited_predictions import AuditedPrediction
-from tidemill_jobs.monitoring.accuracy.estimate import Estimate, Z, wilson
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 
 FEWEST_OVERLAPS = 10
 """Fewest audited predictions with a verdict, both right and wrong ones, that show who judges."""

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from tidemill_core.counted import counted
+from tidemill_core.domain.interval import CONFIDENCE_LEVEL
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_jobs.monitoring.accuracy.baselines import Baselines, earlier_parts
-from tidemill_jobs.monitoring.accuracy.estimate import CONFIDENCE_LEVEL, Estimate
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 from tidemill_jobs.monitoring.accuracy.evidence import AccuracyEvidence
 from tidemill_jobs.monitoring.accuracy.feedback import feedback_estimate
 from tidemill_jobs.monitoring.accuracy.guesses import (

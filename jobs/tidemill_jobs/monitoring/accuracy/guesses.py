@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tidemill_core.domain.interval import wilson
 from tidemill_core.storage.accuracy_totals import Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
-from tidemill_jobs.monitoring.accuracy.estimate import Estimate, wilson
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 from tidemill_jobs.monitoring.accuracy.prediction_powered import Audits, Guesses, Numbers
 
 

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from tidemill_core.domain.interval import Z
 from tidemill_core.domain.report import ReportVerdict
-from tidemill_jobs.monitoring.accuracy.estimate import Estimate, Z
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 
 _NEAREST = 1 / 3
 """The least distance from the limit that audits are counted for, as a share of the allowed drop."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from scipy.special import ndtri
 
+from tidemill_core.domain.interval import CONFIDENCE_LEVEL, wilson
 from tidemill_core.storage.audited_predictions import AuditedPrediction
-from tidemill_jobs.monitoring.accuracy.estimate import CONFIDENCE_LEVEL, wilson
 from tidemill_jobs.monitoring.accuracy.guesses import audits_of
 from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from tidemill_jobs.monitoring.accuracy.estimate import CONFIDENCE_LEVEL, Estimate, wilson
+from tidemill_core.domain.interval import CONFIDENCE_LEVEL, wilson
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 
 Numbers = npt.NDArray[np.float64]
 

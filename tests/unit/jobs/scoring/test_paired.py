@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tidemill_core.domain.confusion import Confusion, measures_of_classes, wilson
+from tidemill_core.domain.confusion import Confusion, measures_of_classes
+from tidemill_core.domain.interval import wilson
 from tidemill_jobs.evaluation.paired import compare
 
 
@@ -30,14 +31,14 @@ def test_wilsons_interval() -> None:
     """The interval is SciPy's, also where all rows are right or none is."""
     for right, rows in ((0, 7), (7, 7), (30, 100)):
         wanted = binomtest(right, rows).proportion_ci(method="wilson")
-        assert wilson(right, rows) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+        assert wilson(right / rows, rows) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
 
 
 def test_wilsons_interval_holds_the_share() -> None:
     """Rounding never leaves a share of 0 or 1 outside of its interval."""
     for rows in range(1, 200):
         assert wilson(0, rows)[0] == 0
-        assert wilson(rows, rows)[1] == 1
+        assert wilson(1, rows)[1] == 1
 
 
 def test_a_class_that_is_never_answered_has_no_precision() -> None:

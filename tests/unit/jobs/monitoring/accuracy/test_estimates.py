@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from tidemill_core.domain.interval import wilson
 from tidemill_core.storage.accuracy_totals import JudgedTotals, Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
-from tidemill_jobs.monitoring.accuracy.estimate import wilson
 from tidemill_jobs.monitoring.accuracy.feedback import feedback_estimate, judging_ratio
 from tidemill_jobs.monitoring.accuracy.guesses import (
     audits_of,
@@ -63,13 +63,6 @@ def test_audits_of_one_kind_have_an_interval(right: float) -> None:
     for found in (audit_estimate(audits), combined_estimate(audits, Guesses(4000, 0.5, 0.1))):
         assert found.accuracy == right
         assert (found.low, found.high) == pytest.approx(wilson(right, 40))
-
-
-def test_wilsons_interval_holds_the_share() -> None:
-    """Rounding never leaves a share of 0 or 1 outside of its interval."""
-    for rows in range(1, 200):
-        assert wilson(0, rows)[0] == 0
-        assert wilson(1, rows)[1] == 1
 
 
 def test_intervals_hold_the_truth() -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from tidemill_core.domain.gate import GateResult, GateVerdict
+from tidemill_core.domain.interval import wilson
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.baselines import hold_out_accuracy, hold_out_classes
 from tidemill_jobs.monitoring.accuracy.deciding_window import choose, windows_before
-from tidemill_jobs.monitoring.accuracy.estimate import Estimate, wilson
+from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 from tidemill_jobs.monitoring.accuracy.judging import AccuracyLimits, more_audits_needed, verdict_on
 from tidemill_jobs.monitoring.accuracy.prediction_powered import Audits, audit_estimate
 
