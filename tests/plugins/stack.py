@@ -1,6 +1,7 @@
 """A whole stack as a user starts it: `tidemill up` in its own workspace, on free ports."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -29,7 +30,7 @@ PORTS = (
 )
 
 
-HARD_NAME = "a b ?x#y%20 [z] (c) 'q' $(d); & ü"
+HARD_NAME = "a b ?x#y%20 [z] (c) 'q' \"d\" $(d); & ü"
 """A folder's name with characters that mean something in a shell, a URL or a glob."""
 
 
@@ -196,6 +197,7 @@ def write_workspace(
     for task, path in tasks.items():
         sections.append(f"[tasks.{task}]")
         sections += [f'{name} = "{value}"' for name, value in fields.items()]
-        sections.append(f'sources = [{{ path = "{path}" }}]')
+        # A string of JSON is one of TOML, too.
+        sections.append(f"sources = [{{ path = {json.dumps(str(path))} }}]")
     (folder / "tidemill.toml").write_text("\n".join(sections) + "\n")
     return folder
