@@ -2,7 +2,14 @@
 
 import re
 
-_UNSEEN = r"'\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+# Apostrophes, whitespace, controls, all of Unicode's format characters (Cf), which Python's engine
+# cannot name, and characters that no font draws: fillers, joiners, variation selectors and tags.
+_UNSEEN = (
+    r"'\s\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
 FORMULA = (
     rf"^(?:[{_UNSEEN}]*[=+@\uff0b\uff0d\uff1d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212-]|'*[\t\r\n])"
 )
