@@ -130,7 +130,9 @@ def _check(new: NewApiKey, now: datetime) -> None:
         rule = f"a key needs one or more of: {', '.join(Scope)}"
         raise InvalidArgument("NO_SCOPE", "scopes", rule)
     if rate is not None and not (isfinite(rate) and rate > 0):
-        raise InvalidArgument("INVALID_RATE", "requests_per_second", "must be above 0")
+        raise InvalidArgument(
+            "INVALID_RATE", "requests_per_second", "must be a finite number above 0"
+        )
     if new.expire_time is not None and new.expire_time <= now:
         raise InvalidArgument("INVALID_EXPIRE_TIME", "expire_time", "must be in the future")
 
