@@ -129,7 +129,7 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
     except csv.Error as error:
         raise WrongUsage(
             f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
-            "fix them, or name the delimiter with --delimiter"
+            "fix them, or name the delimiter with --delimiter, or another format with --format"
         ) from error
 
 

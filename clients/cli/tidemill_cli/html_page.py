@@ -5,8 +5,8 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
-from tidemill_cli.output import shown
 from tidemill_cli.section import Section
+from tidemill_core.shown import shown
 
 _STYLE = """
 :root { color-scheme: light dark; --bar: #2f7ebc; --line: #8884; }

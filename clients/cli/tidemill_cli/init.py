@@ -15,12 +15,13 @@ from tidemill_cli.example_check import Summary, check_examples
 from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
 from tidemill_cli.options import AsJson
-from tidemill_cli.output import print_json, say, shown, stdout
+from tidemill_cli.output import print_json, say, stdout
 from tidemill_cli.places import LabelColumn, TextColumn
 from tidemill_core.counted import counted
 from tidemill_core.durable import written_whole
 from tidemill_core.plain_rules import plain_rule
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
+from tidemill_core.shown import shown
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = (

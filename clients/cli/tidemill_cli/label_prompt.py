@@ -14,7 +14,7 @@ from prompt_toolkit.layout import Layout, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.validation import ValidationError, Validator
 
-from tidemill_cli.output import shown
+from tidemill_core.shown import shown
 
 KEYS = "123456789" + string.ascii_lowercase
 """The keys of the labels, in order; more labels than keys need a search."""

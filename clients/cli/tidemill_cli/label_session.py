@@ -6,8 +6,9 @@ from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_cli.label_prompt import ask_for
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.messages import enum_name
-from tidemill_cli.output import say, shown, shown_lines, stdout
+from tidemill_cli.output import say, stdout
 from tidemill_client import FailedPrecondition, NotFound, TidemillClient, translated_errors
+from tidemill_core.shown import shown, shown_lines
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typer._click.exceptions import ClickException  # typer has no public name f
 from typer.core import TyperGroup
 
 from tidemill_cli.failure import CommandFailed, ExtrasMissing, WrongUsage
-from tidemill_cli.output import adapt_to_terminal, complain, shown_lines
+from tidemill_cli.output import adapt_to_terminal, complain
 from tidemill_core.errors import (
     ConfigurationError,
     DataError,
@@ -23,6 +23,7 @@ from tidemill_core.errors import (
 )
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.plain_rules import plain_rule
+from tidemill_core.shown import shown_lines
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
 _EPILOG = """\

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tidemill_core.shown import UNSAFE, shown, shown_lines
+
 # Keeps each row of a table on one line where a program reads it.
 _UNBOUNDED_WIDTH = 100_000
 # Only prose is folded, and not into narrower columns: ids and names stay whole, so a table may
@@ -23,12 +25,6 @@ _UNBOUNDED_WIDTH = 100_000
 _LONGEST_WORD = 64
 _NARROWEST_PROSE = 24
 _SHOWN_CHARACTERS = 60
-# Controls, line and paragraph separators, lone surrogates, and characters that are invisible or
-# change the direction of the text. The two joiners are part of ordinary words and emoji.
-_UNSAFE = re.compile(
-    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
-)
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _ASCII = str.maketrans(
     {"…": "...", "→": "->", "·": "-", "─": "-", **dict.fromkeys("▏▎▍▌▋▊▉", "")}
@@ -51,16 +47,6 @@ def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
     return text.encode("ascii", "backslashreplace").decode(), error.end
 
 
-def shown(text: str) -> str:
-    """Return a text that is safe on a terminal: control and bidi characters become escapes."""
-    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
-
-
-def shown_lines(text: str) -> str:
-    """Return a text as `shown` does, but keep its lines."""
-    return "\n".join(map(shown, text.split("\n")))
-
-
 def stdout() -> Console:
     """Return the console for results. It has colors only on a terminal, and not under NO_COLOR."""
     width = None if sys.stdout.isatty() else _UNBOUNDED_WIDTH
@@ -79,7 +65,7 @@ def print_json(document: Any, indent: int | None = 2) -> None:
     in_ascii = not (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(document, indent=indent, ensure_ascii=in_ascii, default=plain)
     # The escapes of JSON itself, so that a program reads what was written.
-    escaped = re.sub(r"(?!\n)" + _UNSAFE.pattern, lambda match: json.dumps(match[0])[1:-1], text)
+    escaped = re.sub(r"(?!\n)" + UNSAFE.pattern, lambda match: json.dumps(match[0])[1:-1], text)
     sys.stdout.write(escaped + "\n")
     sys.stdout.flush()
 

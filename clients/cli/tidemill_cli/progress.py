@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tidemill_cli.output import say, shown, stderr
+from tidemill_cli.output import say, stderr
+from tidemill_core.shown import shown
 
 _LINE_EVERY_SECONDS = 5.0
 

@@ -10,13 +10,14 @@ import typer
 
 from tidemill_cli.local import require_extras
 from tidemill_cli.options import AsJson
-from tidemill_cli.output import print_json, say, shown_lines, stdout
+from tidemill_cli.output import print_json, say, stdout
 from tidemill_cli.progress import progress_view
 from tidemill_cli.ready import example
 from tidemill_cli.target import caller_settings, http_url, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, settings_with_tasks, unset_variables
+from tidemill_core.shown import shown_lines
 from tidemill_core.supervisor import (
     RESTART_SIGNAL,
     Ended,

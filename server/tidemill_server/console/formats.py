@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from tidemill_core.clock import system_clock
 from tidemill_core.counted import counted
+from tidemill_core.shown import shown_lines
 
 MAX_PRETTY = 20_000
 """Characters of a value that a page shows."""
@@ -125,4 +126,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "pretty": pretty,
     "brief": brief,
     "estimate": estimate,
+    "shown": shown_lines,
 }

@@ -89,7 +89,7 @@ class LabelingHandler:
         request_id: str,
         known_only: bool = False,
     ) -> tuple[Judgement, LabelItem]:
-        """Store an annotator's label, and return the judgment and the item's new state.
+        """Store an annotator's label, and return the judgement and the item's new state.
 
         The returned values have the labels' current names.
 
@@ -110,11 +110,11 @@ class LabelingHandler:
         self._check_caller(task, annotator, request_id)
         check_words("label_item_id", label_item_id, MAX_KEY_LENGTH)
         check_visible("label", label, MAX_LABEL_LENGTH)
-        judgment = Judgement(label_item_id, annotator, repair(label), request_id, self.clock())
+        judgement = Judgement(label_item_id, annotator, repair(label), request_id, self.clock())
         renames = self.label_names[task].rename
         if known_only:
-            self._check_known(task, current(judgment.label, renames))
-        stored, item = self.store.submit(task, judgment, renames)
+            self._check_known(task, current(judgement.label, renames))
+        stored, item = self.store.submit(task, judgement, renames)
         return replace(stored, label=current(stored.label, renames)), self._named(item)
 
     @in_thread
@@ -125,7 +125,7 @@ class LabelingHandler:
         reason: LabelReason | None,
         page: Page,
     ) -> tuple[list[LabelItem], str]:
-        """Return a page of items with their judgments, newest first, and the next page's token."""
+        """Return a page of items with their judgements, newest first, and the next page's token."""
         shown = page.at_most(MAX_ITEMS)
         rows = self.store.page(task, states, reason, shown, self.clock())
         every = partial(self.store.page, task, (), None, now=self.clock())

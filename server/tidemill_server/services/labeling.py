@@ -44,7 +44,7 @@ class LabelingServicer:
     async def ListLabelItems(
         self, request: pb.ListLabelItemsRequest, _: object
     ) -> pb.ListLabelItemsResponse:
-        """List items with their judgments, newest first."""
+        """List items with their judgements, newest first."""
         found, token = await self._handler.list_items(
             request.task,
             convert.label_item_states(request.states),

@@ -23,7 +23,7 @@ PAIR = {
 
 
 def submit(front: Front, **changes: Any) -> pb.Preference:
-    """Submit one judgment of PAIR."""
+    """Submit one judgement of PAIR."""
     request = pb.SubmitPreferenceRequest(**{**PAIR, **changes})
     return front.feedback.SubmitPreference(request, timeout=10).preference
 
@@ -141,7 +141,7 @@ def test_repeating_a_request_id_changes_nothing(front: Front, workspace: Workspa
 def test_a_changed_mind_replaces_and_another_opinion_does_not(
     front: Front, workspace: Workspace
 ) -> None:
-    """A reversed judgment names the annotator's earlier one; all stay stored."""
+    """A reversed judgement names the annotator's earlier one; all stay stored."""
     swapped = {"chosen": "NO idea.", "rejected": PAIR["chosen"]}
     first = submit(front, annotator="fickle")
     other = submit(front, annotator="firm", **swapped)
@@ -152,7 +152,7 @@ def test_a_changed_mind_replaces_and_another_opinion_does_not(
 
 
 def test_a_list_is_paged_and_filtered(front: Front) -> None:
-    """Following the tokens shows each of the task's judgments once, newest first."""
+    """Following the tokens shows each of the task's judgements once, newest first."""
     made = [submit(front, task="swapped", annotator=f"page-{n}") for n in range(5)]
     submit(front, task="support", annotator="page-other")
     found: list[pb.Preference] = []
@@ -184,7 +184,7 @@ def test_a_wrong_page_is_refused(
 
 
 def test_a_page_of_the_largest_fits_into_a_message(front: Front, workspace: Workspace) -> None:
-    """100 judgments of maximal size fit into a page, however many were requested."""
+    """100 judgements of maximal size fit into a page, however many were requested."""
     now, wide = datetime.now(UTC), "🎉"
     for number in range(101):
         workspace.storage.preferences.add(

@@ -18,10 +18,9 @@ from tidemill_cli.output import (
     print_json,
     print_table,
     say,
-    shown,
-    shown_lines,
 )
 from tidemill_cli.progress import progress_view
+from tidemill_core.shown import shown, shown_lines
 
 HOSTILE = "a\x1b[2Jb\rc\x9b31md\u202ee\u2066f\u200bg\ufeffh\U000e0041i\x7fj\tk[red]l[/red]:smile:"
 SHOWN = r"a\x1b[2Jb\rc\x9b31md\u202ee\u2066f\u200bg\ufeffh\U000e0041i\x7fj\tk[red]l[/red]:smile:"

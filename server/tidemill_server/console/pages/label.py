@@ -1,7 +1,7 @@
 """Label: one text after the other, one key a label.
 
-A stored judgment cannot be changed, so the page holds a label until the next one is given, and undo
-brings its text back. The page also stores it after half a minute, and when it is left.
+A stored judgement cannot be changed, so the page holds a label until the next one is given, and
+undo brings its text back. The page also stores it after half a minute, and when it is left.
 """
 
 import secrets

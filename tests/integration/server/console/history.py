@@ -257,7 +257,7 @@ def _people(workspace: Workspace, now: datetime, ids: list[str], script: str) ->
         ]
     )
     detail = "4 of 5 verdicts of this source contradict people's labels"
-    hold = (TASK, "app", "card", HoldReason.REPUTATION, detail, now)
+    hold = (TASK, "ap\u202ep", "card", HoldReason.REPUTATION, detail, now)
     storage.feedback_holds.add([FeedbackHold("0" * 32, *hold)])
     reasons = (LabelReason.AUDIT, LabelReason.UNCERTAIN, LabelReason.DISAGREEMENT)
     storage.label_items.add(

@@ -56,6 +56,8 @@ def test_a_held_verdict_is_released(open_page: OpenPage, site: ConsoleSite) -> N
     page = open_page("/t/support/alerts")
 
     assert "contradict people's labels" in page.inner_text("main")
+    # A source cannot pass for another by a character that turns the direction of its name.
+    assert r"ap\u202ep" in page.inner_text("main")
     page.click("[value=release]")
     page.wait_for_selector("text=The verdict is reviewed.")
 

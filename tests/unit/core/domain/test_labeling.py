@@ -1,4 +1,4 @@
-"""The state of an item by its judgments."""
+"""The state of an item by its judgements."""
 
 import pytest
 
@@ -34,5 +34,5 @@ def done(label: str) -> tuple[LabelItemState, str]:
 def test_the_label_given_most_often_wins(
     labels: str, wanted: int, expected: tuple[LabelItemState, str]
 ) -> None:
-    """A tie needs one more judgment, and at most two more."""
+    """A tie needs one more judgement, and at most two more."""
     assert resolve(list(labels), wanted) == expected

@@ -14,7 +14,7 @@ QUESTION = "what did I lose?"
 
 
 def judged(annotator: str, chosen: str, rejected: str, prompt: str = QUESTION) -> Preference:
-    """Return a judgment."""
+    """Return a judgement."""
     return Preference("", "", prompt, chosen, rejected, annotator, "", "", NOW)
 
 
@@ -34,7 +34,7 @@ def test_prompt_and_answer_are_not_exchanged() -> None:
 
 
 def test_the_majority_wins_with_its_oldest_vote() -> None:
-    """With two of three judgments for one answer, the pair's row is the older of those two."""
+    """With two of three judgements for one answer, the pair's row is the older of those two."""
     against, older = judged("ana", "a cat", "a card"), judged("ben", "a card", "a cat")
     [pair] = pairs_of([against, older, judged("cy", "A card", "a cat")])
     assert pair.winner == older
@@ -48,8 +48,8 @@ def test_as_many_for_either_answer_is_a_tie() -> None:
     assert pair.counts == (1, 1)
 
 
-def test_an_annotators_latest_judgment_is_their_vote() -> None:
-    """A person who judges again has one vote, with the time of the latest judgment."""
+def test_an_annotators_latest_judgement_is_their_vote() -> None:
+    """A person who judges again has one vote, with the time of the latest judgement."""
     first, turned = judged("ana", "a card", "a cat"), judged("ana", "a cat", "a card")
     other = judged("ben", "a cat", "a card")
     [pair] = pairs_of([first, other, turned])
@@ -58,11 +58,11 @@ def test_an_annotators_latest_judgment_is_their_vote() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.permutations("xyz")), max_size=30))
-def test_the_order_of_pairs_is_their_own(judgments: list[tuple[str, list[str]]]) -> None:
-    """Pairs are ordered by prompt and pair hash, whatever the order of judgments."""
+def test_the_order_of_pairs_is_their_own(judgements: list[tuple[str, list[str]]]) -> None:
+    """Pairs are ordered by prompt and pair hash, whatever the order of judgements."""
     given_ones = [
         judged(str(number), answers[0], answers[1], prompt)
-        for number, (prompt, answers) in enumerate(judgments)
+        for number, (prompt, answers) in enumerate(judgements)
     ]
     pairs = pairs_of(given_ones)
     shuffled = random.Random(1).sample(given_ones, len(given_ones))
