@@ -105,7 +105,7 @@ def test_checks_that_did_nothing_are_left_out(open_page: OpenPage) -> None:
     assert "1 run of check_feedback and rollout that did nothing is left out" in page.inner_text(
         "#runs"
     )
-    page.click("#runs >> text=check_feedback")
+    page.click("#runs .more >> text=check_feedback")
     page.wait_for_selector("#runs h2:has-text('check_feedback')")
     assert page.locator("#runs tbody tr:has-text('check_feedback')").count() >= 1
 
