@@ -11,6 +11,8 @@ Z = NormalDist().inv_cdf(0.5 + CONFIDENCE_LEVEL / 2)
 def wilson(share: float, rows: float, quantile: float = Z) -> tuple[float, float]:
     """Return the interval of a share (Wilson 1927, https://doi.org/10.2307/2276774).
 
+    Without rows it is all of [0, 1].
+
     Args:
         share: in [0, 1], of independent rows.
         rows: how many rows, or how many would be as informative (Korn & Graubard 1998).
